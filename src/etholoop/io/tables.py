@@ -1,0 +1,82 @@
+"""Tables on disk: Parquet, checked against their schema at every read and write.
+
+The same rows give the same bytes: columns in the schema's order, no index, no time stamps.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.errors
+import pandera.pandas as pa
+
+from etholoop.errors import EthoLoopError, FaultsError
+from etholoop.io import atomic
+
+
+def check(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str) -> pd.DataFrame:
+    """Return the table if every row is good.
+
+    Raises:
+        FaultsError: each faulty column or row with the value found.
+    """
+    try:
+        return schema.validate(table, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        raise FaultsError(where, _faults(error.failure_cases), "The table was not used.") from None
+
+
+def empty(schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """A table without rows, with the schema's columns and types (columns named by pattern are left out)."""
+    return pd.DataFrame({name: pd.Series(dtype=_dtype(column)) for name, column in schema.columns.items() if not column.regex})
+
+
+def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """A typed table from dictionaries, columns in the schema's order; works for no rows too."""
+    rows = list(rows)
+    return typed(pd.DataFrame(rows), schema) if rows else empty(schema)
+
+
+def typed(table: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """The same rows with the schema's types and column order; the table is not yet checked."""
+    named = [name for name, column in schema.columns.items() if not column.regex and name in table.columns]
+    table = table[named + [name for name in table.columns if name not in named]].reset_index(drop=True)
+    return table.astype({name: _dtype(schema.columns[name]) for name in named})
+
+
+def write(table: pd.DataFrame, schema: pa.DataFrameSchema, path: Path) -> None:
+    """Write a table that fits its schema; a bad table is not written."""
+    checked = check(table, schema, str(path)).reset_index(drop=True)
+    with atomic.new_file(path) as temporary:
+        checked.to_parquet(temporary, index=False, engine="pyarrow", compression="zstd")
+
+
+def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read a table and check it.
+
+    Raises:
+        EthoLoopError: the file is missing or is not Parquet.
+        FaultsError: rows that do not fit the schema.
+    """
+    try:
+        table = pd.read_parquet(path, engine="pyarrow")
+    except FileNotFoundError:
+        raise EthoLoopError(f"{path}: file not found. `etholoop repro` makes it.") from None
+    except Exception as error:  # pyarrow raises several unrelated types for a damaged file
+        raise EthoLoopError(f"{path}: not readable as Parquet ({error}). Remove it and run `etholoop repro`.") from error
+    return check(table, schema, str(path))
+
+
+def _dtype(column: pa.Column) -> str:
+    kind = str(column.dtype)
+    return "str" if kind.startswith("str") else kind
+
+
+def _faults(cases: pd.DataFrame) -> list[str]:
+    faults = []
+    for case in cases.itertuples(index=False):
+        row = f" row {case.index}" if pd.notna(case.index) else ""
+        column = f" column '{case.column}'" if pd.notna(case.column) else ""
+        faults.append(f"{case.check}:{column}{row} found {case.failure_case!r}")
+    return faults
