@@ -1,0 +1,1 @@
+"""Questions about the data that gate the stages after them, asked with Great Expectations."""

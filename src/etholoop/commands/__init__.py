@@ -1,0 +1,1 @@
+"""What people do between two repros, one file per group of commands."""

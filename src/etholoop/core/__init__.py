@@ -1,0 +1,1 @@
+"""Thinking on tables and arrays; knows no files."""

@@ -1,0 +1,1 @@
+"""Frame-sampling strategies, one file each, found by name."""

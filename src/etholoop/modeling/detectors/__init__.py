@@ -1,0 +1,1 @@
+"""Detectors and pose models: image → boxes, class probabilities, keypoints."""

@@ -1,0 +1,1 @@
+"""Programs with their own state: DVC, Git, MLflow."""

@@ -1,0 +1,1 @@
+"""Rendered animals with known truth, and the oracle annotator. Everything made here is synthetic and says so."""
