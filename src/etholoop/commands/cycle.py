@@ -1,0 +1,216 @@
+"""``etholoop cycle``: close a cycle so that it can be returned to, and look back at closed ones."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from etholoop.core.promotion import Decision
+    from etholoop.project import Project
+
+HISTORY_FIGURES = ("box_ap50", "box_ap", "oks_ap50", "oks_ap", "rmse_px", "median_px", "ece")
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Close cycles and look back at them.", no_args_is_help=True)
+    group.command("close", epilog="Example: etholoop cycle close --next c002")(close_command)
+    group.command("list", help="Closed cycles with their labels and figures.")(list_command)
+    app.add_typer(group, name="cycle")
+
+
+def close_command(
+    next_id: str = typer.Option("", "--next", help="Id of the cycle to open; default: the next number."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Check that the cycle can be closed, change nothing."),
+) -> None:
+    """Close the cycle: DVC must be clean and all gates green; writes the ledger, commits, tags, promotes, opens the next."""
+    from etholoop.project import find_project
+
+    close(find_project(), next_id=next_id or None, dry_run=dry_run)
+
+
+def list_command() -> None:
+    from etholoop.project import find_project
+
+    for ledger in ledgers(find_project()):
+        figures = "  ".join(f"{name} {ledger['metrics'][name]:.3f}" for name in HISTORY_FIGURES if ledger["metrics"].get(name) is not None)
+        champion = "champion" if ledger["promoted"] else ""
+        typer.echo(f"{ledger['cycle']}  {ledger['labels']['frames']:>6} labelled frames  {figures or 'no figures'}  {champion}")
+
+
+def ledgers(project: "Project") -> list[dict[str, Any]]:
+    """Ledgers of all closed cycles, by id."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(project.cycles.glob("c*.json"))]
+
+
+def close(project: "Project", *, next_id: str | None = None, dry_run: bool = False) -> dict[str, Any]:
+    """Close the current cycle and open the next; returns the ledger.
+
+    Raises:
+        EthoLoopError: something is not up to date, a gate is red or missing, or the cycle is closed already.
+    """
+    from etholoop.commands.params import check_all
+    from etholoop.commands.runs import sync_runs
+    from etholoop.core.promotion import decide
+    from etholoop.io import atomic
+    from etholoop.services import dvc, git
+
+    cycle: str = check_all(project)["cycle"].id  # type: ignore[attr-defined]
+    _require_closable(project, cycle)
+    figures = _test_figures(project)
+    decision = decide(figures, ledgers(project))
+    if dry_run:
+        typer.echo(f"{cycle} can be closed; champion: {decision.promoted} ({decision.reason})")
+        return {}
+    _write_history(project, cycle, figures)
+    # the report shows the history, so it is brought up to date before the lock is recorded
+    dvc.repro(project, ["report"])
+    runs = sync_runs(project)
+    ledger = _ledger(project, cycle, figures, decision)
+    atomic.write_text(project.cycles / f"{cycle}.json", json.dumps(ledger, indent=2, sort_keys=True) + "\n")
+    git.commit(project, f"Close cycle {cycle}: {decision.reason}")
+    git.tag(project, f"cycle/{cycle}", f"EthoLoop cycle {cycle}")
+    _tag_runs(project, cycle, decision.promoted)
+    following = next_id or f"c{int(cycle[1:]) + 1:03d}"
+    _open_next(project, following, decision.promoted)
+    typer.echo(f"closed {cycle} (tag cycle/{cycle}, {runs} new runs in MLflow); champion: {decision.promoted}, {decision.reason}")
+    typer.echo(f"open now: {following}. Back to this one: `git checkout cycle/{cycle} && dvc checkout`")
+    return ledger
+
+
+def _require_closable(project: "Project", cycle: str) -> None:
+    from etholoop.errors import EthoLoopError, FaultsError
+    from etholoop.services import dvc, git
+
+    if git.has_tag(project, f"cycle/{cycle}"):
+        raise EthoLoopError(f"cycle {cycle} is closed already (tag cycle/{cycle}). Set a new cycle.id in params.yaml.")
+    changed = dvc.status(project)
+    if changed:
+        raise FaultsError("not up to date", [f"{name}: {json.dumps(why)}" for name, why in changed.items()], "Run `etholoop repro` first.")
+    faults = []
+    for name in ("videos", "labels", "dataset", "predictions"):
+        path = project.gates / f"{name}.json"
+        if not path.is_file():
+            faults.append(f"gate {name}: no result at {path.relative_to(project.root)}")
+        elif not json.loads(path.read_text(encoding="utf-8"))["success"]:
+            faults.append(f"gate {name} is red")
+    if faults:
+        raise FaultsError(f"cycle {cycle} cannot be closed", faults, "Run `etholoop repro` and mend what the gates name.")
+
+
+def _test_figures(project: "Project") -> dict[str, Any]:
+    content = json.loads((project.metrics / "evaluate.json").read_text(encoding="utf-8"))
+    return content.get("test") or {}
+
+
+def _write_history(project: "Project", cycle: str, figures: dict[str, Any]) -> None:
+    """One row per closed cycle in metrics/history.csv: what the learning curve is drawn from."""
+    import csv
+    import io
+
+    from etholoop.io import atomic
+
+    path = project.metrics / "history.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["cycle"] != cycle]
+    labels = _label_counts(project)
+    row = {"cycle": cycle, "n_frames": labels["frames"], "n_instances": labels["instances"]}
+    rows.append({**row, **{name: figures.get(name, "") for name in HISTORY_FIGURES}})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=history_header(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda item: str(item["cycle"])))
+    atomic.write_text(path, text.getvalue())
+
+
+def history_header() -> list[str]:
+    """Columns of metrics/history.csv."""
+    return ["cycle", "n_frames", "n_instances", *HISTORY_FIGURES]
+
+
+def _label_counts(project: "Project") -> dict[str, int]:
+    from etholoop.io import tables
+    from etholoop.schema.annotations import Bouts, Boxes, LabelledFrames
+
+    frames = tables.read(project.annotations / "labelled_frames.parquet", LabelledFrames)
+    boxes = tables.read(project.annotations / "boxes.parquet", Boxes)
+    bouts = tables.read(project.annotations / "bouts.parquet", Bouts)
+    return {"frames": len(frames), "instances": len(boxes), "bouts": len(bouts)}
+
+
+def _ledger(project: "Project", cycle: str, figures: dict[str, Any], decision: "Decision") -> dict[str, Any]:
+    from etholoop.io.memo import file_digest
+    from etholoop.services import dvc
+
+    stages = dvc.lock(project)
+    weights = {
+        name: file_digest(path)
+        for name, path in (("pose", project.pose_model / "best.pt"), ("refiner", project.refiner_model / "weights.pt"))
+        if path.is_file()
+    }
+    deps = {dep["path"]: dep["md5"] for entry in stages.values() for dep in entry.get("deps", [])}
+    return {
+        "cycle": cycle,
+        "snapshot_md5": deps["label_studio/exports/snapshot.json"],
+        "labels": _label_counts(project),
+        "init_weights_md5": deps["models/init"],
+        "weights": weights,
+        "dvc_lock_md5": dvc.lock_digest(project),
+        "split_md5": dvc.output_digest(stages, "split", "data/splits"),
+        "batch_sha256": file_digest(project.selection / "batch.parquet"),
+        "metrics": figures,
+        "promoted": decision.promoted,
+        "reason": decision.reason,
+    }
+
+
+def _tag_runs(project: "Project", cycle: str, promoted: bool) -> None:
+    """Give the runs of this cycle the commit they belong to, and the registry its champion."""
+    from etholoop.commands.runs import STAGES
+    from etholoop.services import dvc, git, mlflow_store
+
+    stages = dvc.lock(project)
+    tags = {"git.commit": git.head(project) or "", "git.dirty": "false", "dvc.lock.md5": dvc.lock_digest(project), "closed": "true"}
+    with mlflow_store.opened(project) as client:
+        for name, experiment in STAGES.items():
+            number = mlflow_store.experiment_id(client, project, experiment)
+            run = mlflow_store.find_run(client, number, "stage_key", mlflow_store.stage_key(stages[name]))
+            if run is None:
+                continue
+            mlflow_store.set_tags(client, run.info.run_id, tags)
+            if name == "pose_train" and promoted:
+                sha256 = run.data.tags["weights_sha256"]
+                mlflow_store.register_weights(client, "pose", run.info.run_id, sha256, {}, "champion")
+        mlflow_store.set_tags(client, mlflow_store.cycle_run(client, project, cycle), tags)
+
+
+def _open_next(project: "Project", following: str, promoted: bool) -> None:
+    """Set the next cycle id; where training starts from the champion, hand its weights on."""
+    from etholoop.commands.params import check_all
+    from etholoop.services import dvc, git
+
+    sections = check_all(project)
+    if promoted and sections["pose_train"].init == "previous":  # type: ignore[attr-defined]
+        shutil.copyfile(project.pose_model / "best.pt", project.init_weights / "champion.pt")
+        dvc.add(project, project.init_weights)
+    set_cycle_id(project.params, following)
+    git.commit(project, f"Open cycle {following}")
+
+
+def set_cycle_id(path: Path, cycle: str) -> None:
+    """Change ``cycle.id`` in params.yaml and nothing else, comments included.
+
+    Raises:
+        EthoLoopError: the file has no line ``id:`` below ``cycle:``.
+    """
+    from etholoop.errors import EthoLoopError
+    from etholoop.io import atomic
+
+    text = path.read_text(encoding="utf-8")
+    changed, n_changes = re.subn(r"(?m)^(cycle:(?:[^\n]*\n(?:[ \t#][^\n]*\n)*?)?[ \t]+id:[ \t]*)[^\s#,}]+", rf"\g<1>{cycle}", text, count=1)
+    if n_changes == 0:
+        raise EthoLoopError(f"{path}: no line `id:` below `cycle:` to change. Write `cycle:` and `  id: {cycle}` on two lines.")
+    atomic.write_text(path, changed)

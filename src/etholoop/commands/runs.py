@@ -1,0 +1,143 @@
+"""``etholoop runs``: bring MLflow up to date with DVC, and look at it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from etholoop.project import Project
+    from etholoop.services.mlflow_store import StageRecord
+
+STAGES = {"pose_train": "pose", "refine_train": "pose", "evaluate": "evaluate", "select": "select"}
+"""Which stages become runs, and in which experiment."""
+
+METRIC_FILES = {
+    "pose_train": "metrics/pose_train.json",
+    "refine_train": "metrics/refine_train.json",
+    "evaluate": "metrics/evaluate.json",
+}
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The diary of all cycles in MLflow.", no_args_is_help=True)
+    group.command("sync", help="Record what DVC has computed; doing it twice changes nothing.")(sync)
+    group.command("ui", help="Open MLflow on this machine only. Stop with Ctrl-C.")(ui)
+    app.add_typer(group, name="runs")
+
+
+def sync() -> None:
+    from etholoop.project import find_project
+
+    made = sync_runs(find_project())
+    typer.echo(f"MLflow: {made} new run{'s' * (made != 1)}" if made else "MLflow: up to date")
+
+
+def ui(port: int = typer.Option(5000, help="Port on 127.0.0.1.")) -> None:
+    from etholoop import runtime
+    from etholoop.project import find_project
+    from etholoop.services import mlflow_store, process
+
+    project = find_project()
+    runtime.prepare(project.root)
+    store = ["--backend-store-uri", mlflow_store.tracking_uri(project), "--artifacts-destination", str(project / "mlruns")]
+    typer.echo(f"MLflow on http://127.0.0.1:{port}/#/experiments (Ctrl-C stops it)")
+    raise typer.Exit(process.stream(["mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], project.root))
+
+
+def sync_runs(project: "Project") -> int:
+    """Make the missing runs; returns how many are new."""
+    from etholoop import runtime
+    from etholoop.commands.params import check_all
+    from etholoop.services import dvc
+
+    runtime.prepare(project.root)
+    from etholoop.services import mlflow_store
+
+    stages = dvc.lock(project)
+    cycle = check_all(project)["cycle"].id  # type: ignore[attr-defined]
+    new = 0
+    with mlflow_store.opened(project) as client:
+        for name in STAGES:
+            record = _record(project, stages, name)
+            if record is None:
+                continue
+            run_id, is_new = mlflow_store.sync_stage(client, project, cycle, record)
+            new += is_new
+            if name == "pose_train":
+                _register(client, project, stages, run_id)
+    return new
+
+
+def _register(client: Any, project: "Project", stages: dict[str, Any], run_id: str) -> None:
+    from etholoop.services import dvc, mlflow_store
+
+    sha256 = _metrics(project, "pose_train").get("weights_sha256")
+    pointer = {"path": "models/pose/best.pt", "sha256": sha256, "dvc_md5": dvc.output_digest(stages, "pose_train", "models/pose") or ""}
+    mlflow_store.register_weights(client, "pose", run_id, sha256, pointer, "candidate")
+
+
+def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageRecord | None":
+    """What MLflow should hold of a stage; None when it has not run, or ran without a model."""
+    from etholoop.services import dvc, git
+    from etholoop.services.mlflow_store import StageRecord, stage_key
+
+    metrics = _metrics(project, name)
+    if name not in stages or metrics.get("trained") is False or metrics.get("evaluated") is False:
+        return None
+    tags = {
+        "stage": name,
+        "dvc.lock.md5": dvc.lock_digest(project),
+        "git.commit": git.head(project) or "",
+        "git.dirty": str(bool(git.dirty(project))).lower(),
+        "labels.md5": _dep_digest(stages, "annotations", "label_studio/exports/snapshot.json"),
+        "split.md5": dvc.output_digest(stages, "split", "data/splits") or "",
+        "init_weights.md5": _dep_digest(stages, "pose_train", "models/init"),
+        "weights_sha256": str(metrics.get("weights_sha256", "")),
+    }
+    is_training = name in ("pose_train", "refine_train")
+    curves = project / "metrics/plots/pose_curves.csv"
+    return StageRecord(
+        experiment=STAGES[name],
+        name=name,
+        stage_key=stage_key(stages[name]),
+        params=_flat(stages[name].get("params", {}).get("params.yaml", {})),
+        metrics={key: value for key, value in _flat(metrics).items() if isinstance(value, int | float) and not isinstance(value, bool)},
+        tags=tags,
+        curves=curves if name == "pose_train" and curves.is_file() else None,
+        artifacts=_artifacts(project, name),
+        dataset_digest=dvc.output_digest(stages, "pose_dataset", "data/datasets/pose") if is_training else None,
+    )
+
+
+def _artifacts(project: "Project", name: str) -> list[Path]:
+    wanted = {
+        "pose_train": ["metrics/pose_train.json", "metrics/plots/pose_curves.csv"],
+        "refine_train": ["metrics/refine_train.json"],
+        "evaluate": ["metrics/evaluate.json", "metrics/plots/pr_curve.csv", "metrics/plots/calibration.csv", "metrics/plots/by_video.csv"],
+        "select": ["data/selection/batch.parquet", "data/selection/tasks.json"],
+    }
+    return [project / path for path in wanted[name] if (project / path).is_file()]
+
+
+def _metrics(project: "Project", name: str) -> dict[str, Any]:
+    path = project / METRIC_FILES.get(name, "")
+    return json.loads(path.read_text(encoding="utf-8")) if name in METRIC_FILES and path.is_file() else {}
+
+
+def _dep_digest(stages: dict[str, Any], stage: str, path: str) -> str:
+    return next((dep["md5"] for dep in stages.get(stage, {}).get("deps", []) if dep["path"] == path), "")
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested names joined by dots, lists by position."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            flat |= _flat({str(position): item for position, item in enumerate(value)}, f"{prefix}{name}.")
+        elif value is not None:
+            flat[f"{prefix}{name}"] = value
+    return flat
