@@ -4,6 +4,7 @@ Groups (sessions, subjects, …) go by a stable hash of their name, so adding vi
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -97,12 +98,13 @@ def by_blocks(
             n_existing = 0 if frames is None else len(frames)
             faults.append(f"{video.video_id}: {n_existing} frames cannot be cut into {blocks} blocks")
             continue
-        gap = round(Fraction(str(gap_s)) * Fraction(video.fps_num, video.fps_den)) if video.fps_num else gap_frames
+        gap = math.ceil(Fraction(str(gap_s)) * Fraction(video.fps_num, video.fps_den)) if video.fps_num else gap_frames
         names = [f"{video.video_id}#{block}" for block in range(blocks)]
         splits = _splits_of_blocks(names, seed, test, val, assign)
         edges = _block_edges(frames, blocks, int(video.n_frames))
-        pieces, lost = _with_gaps(edges, splits, gap)
-        faults += [f"{names[block]}: a gap of {gap} frames leaves nothing of its {edges[block + 1] - edges[block]} frames" for block in lost]
+        pieces = _with_gaps(edges, splits, gap)
+        lost = _lost_blocks(pieces, frames, blocks)
+        faults += [f"{names[block]}: the gap of {gap} frames leaves nothing of [{edges[block]}, {edges[block + 1]})" for block in lost]
         rows += [_row(video.video_id, names[block], start, stop, split, "blocks") for block, start, stop, split in pieces]
     if faults:
         raise FaultsError("split.mode: blocks", faults, "Lower split.blocks, split.gap_s or split.gap_frames in params.yaml.")
@@ -145,31 +147,34 @@ def split_of(splits: pd.DataFrame, video_ids: Sequence[str] | pd.Series, frames:
     Raises:
         FaultsError: frames that no interval covers.
     """
-    ids = np.asarray(video_ids, dtype=object)
-    numbers = np.asarray(frames, dtype=np.int64)
-    result = np.full(len(ids), "", dtype="<U5")
-    tables = dict(iter(splits.sort_values("start_frame").groupby("video_id")))
-    for video_id in sorted(set(ids)):
-        here = np.flatnonzero(ids == video_id)
-        if video_id not in tables:
+    return splits["split"].to_numpy(dtype="<U5")[interval_of(splits, video_ids, frames)]
+
+
+def group_of(splits: pd.DataFrame, video_ids: Sequence[str] | pd.Series, frames: ArrayLike) -> NDArray[np.object_]:
+    """Group of each frame; raises as :func:`split_of`."""
+    return splits["group"].to_numpy(dtype=object)[interval_of(splits, video_ids, frames)]
+
+
+def interval_of(splits: pd.DataFrame, video_ids: Sequence[str] | pd.Series, frames: ArrayLike) -> NDArray[np.int64]:
+    """Row position in ``splits`` of the interval that covers each frame; raises as :func:`split_of`."""
+    ids, numbers = np.asarray(video_ids, dtype=object), np.asarray(frames, dtype=np.int64)
+    result = np.full(len(ids), -1, np.int64)
+    owner = splits["video_id"].to_numpy(dtype=object)
+    starts, stops = splits["start_frame"].to_numpy(), splits["stop_frame"].to_numpy()
+    for video_id in set(ids):
+        rows = np.flatnonzero(owner == video_id)
+        if not len(rows):
             continue
-        starts, stops, names = (tables[video_id][column].to_numpy() for column in ("start_frame", "stop_frame", "split"))
-        position = np.searchsorted(starts, numbers[here], side="right") - 1
-        inside = (position >= 0) & (numbers[here] < stops[np.maximum(position, 0)])
-        result[here[inside]] = names[position[inside]].astype("<U5")
-    outside = np.flatnonzero(result == "")
+        rows = rows[np.argsort(starts[rows])]
+        here = np.flatnonzero(ids == video_id)
+        position = np.searchsorted(starts[rows], numbers[here], side="right") - 1
+        inside = (position >= 0) & (numbers[here] < stops[rows[position]])
+        result[here[inside]] = rows[position[inside]]
+    outside = np.flatnonzero(result < 0)
     if len(outside):
         faults = [f"{ids[i]} frame {numbers[i]} lies in no interval" for i in outside]
-        raise FaultsError("data/splits/splits.parquet", faults, "Run `etholoop repro split`; a frame beyond the end of its source is a fault of its label.")
+        raise FaultsError("splits", faults, "Run `etholoop repro`; a frame beyond the end of its source is a fault of its label.")
     return result
-
-
-def groups_of_frames(splits: pd.DataFrame, video_ids: Sequence[str] | pd.Series, frames: ArrayLike) -> NDArray[np.object_]:
-    """Group of each frame, as :func:`split_of` gives its split."""
-    positions = splits.assign(split=[f"{i}" for i in range(len(splits))])
-    # the row number rides through split_of in place of the split's name
-    rows = _row_of(positions, video_ids, frames)
-    return splits["group"].to_numpy(dtype=object)[rows]
 
 
 def split_faults(splits: pd.DataFrame) -> list[str]:
@@ -264,27 +269,28 @@ def _block_edges(frames: NDArray[np.int64], blocks: int, n_frames: int) -> list[
     return [0, *firsts, n_frames]
 
 
-def _with_gaps(edges: list[int], splits: list[str], gap: int) -> tuple[list[tuple[int, int, int, str]], list[int]]:
-    """Pieces (block, start, stop, split) with gaps cut out, and the blocks that a gap would swallow whole."""
-    n = len(splits)
+def _with_gaps(edges: list[int], splits: list[str], gap: int) -> list[tuple[int, int, int, str]]:
+    """Pieces (block, start, stop, split) with the gaps cut out of the blocks; a piece swallowed by its gaps is left out."""
     starts, stops = list(edges[:-1]), list(edges[1:])
-    for block in range(n - 1):
+    for block in range(len(splits) - 1):
         if splits[block] == splits[block + 1]:
             continue
         if splits[block] == "train":
-            stops[block] -= gap
+            stops[block] = max(stops[block] - gap, edges[block])
         else:
-            starts[block + 1] += gap
-    lost = [block for block in range(n) if starts[block] >= stops[block]]
+            starts[block + 1] = min(starts[block + 1] + gap, edges[block + 2])
     pieces = []
-    for block in range(n):
-        inside = [
-            (block, edges[block], starts[block], "gap"),
-            (block, starts[block], stops[block], splits[block]),
-            (block, stops[block], edges[block + 1], "gap"),
-        ]
-        pieces += [piece for piece in inside if piece[1] < piece[2]]
-    return pieces, lost
+    for block, split in enumerate(splits):
+        start, stop = starts[block], max(starts[block], stops[block])
+        cut = [(edges[block], start, "gap"), (start, stop, split), (stop, edges[block + 1], "gap")]
+        pieces += [(block, a, b, name) for a, b, name in cut if a < b]
+    return pieces
+
+
+def _lost_blocks(pieces: list[tuple[int, int, int, str]], frames: NDArray[np.int64], blocks: int) -> list[int]:
+    """Blocks of which no existing frame is left outside the gaps."""
+    kept = {block for block, start, stop, split in pieces if split != "gap" and np.searchsorted(frames, start) < np.searchsorted(frames, stop)}
+    return [block for block in range(blocks) if block not in kept]
 
 
 def _row_by_hand(record: Mapping[Any, Any], known: pd.DataFrame) -> tuple[dict[str, Any] | None, list[str]]:

@@ -22,6 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -297,16 +298,25 @@ def _behaviour_faults(record: Record) -> list[str]:
     looked_at_faults = [fault for item in record["looked_at"] for fault in _interval_faults(item, "looked_at")]
     faults += looked_at_faults
     looked_at = [] if looked_at_faults else _joined(record["looked_at"])
-    seen: Counter[tuple[Any, ...]] = Counter()
+    sound: list[Record] = []
     for number, bout in enumerate(record["bouts"]):
         found = _bout_faults(bout)
         faults += [f"bout {number}: {fault}" for fault in found]
         if found or looked_at_faults:
             continue
-        seen[(bout["behaviour"], bout["start"], bout["stop"])] += 1
+        sound.append(bout)
         if not any(start <= bout["start"] and bout["stop"] <= stop for start, stop in looked_at):
             faults.append(f"bout {number}: {_said(bout)} lies outside of looked_at {looked_at}; time with a bout was looked at")
-    faults += [f"bout '{name}' [{start}, {stop}) is listed {count} times" for (name, start, stop), count in seen.items() if count > 1]
+    return faults + _overlap_faults(sound)
+
+
+def _overlap_faults(bouts: list[Record]) -> list[str]:
+    """One animal cannot do the same thing twice at the same time; bouts may touch."""
+    faults = []
+    ordered = sorted(bouts, key=lambda bout: (bout["behaviour"], bout["start"], bout["stop"]))
+    for one, other in pairwise(ordered):
+        if one["behaviour"] == other["behaviour"] and other["start"] < one["stop"]:
+            faults.append(f"bouts {_said(one)} and {_said(other)} overlap; join them, or mark where the first one ends")
     return faults
 
 

@@ -85,8 +85,7 @@ def precision_at_recalls(scored: Scored, weights: np.ndarray | None = None) -> n
     if n_true == 0:
         return curve
     weight = weights[scored.video]
-    found = np.cumsum(scored.hit & ~scored.ignored, axis=1) if weight.all() and (weight == 1).all() else None
-    found = np.cumsum((scored.hit & ~scored.ignored) * weight, axis=1) if found is None else found.astype(float)
+    found = np.cumsum((scored.hit & ~scored.ignored) * weight, axis=1)
     false = np.cumsum(~scored.hit * weight, axis=1)
     precision = found / (false + found + np.spacing(1))
     # the best precision at this recall or any higher one

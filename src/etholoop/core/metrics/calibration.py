@@ -10,31 +10,24 @@ import pandas as pd
 N_BINS = 15
 
 
-def calibration_table(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> pd.DataFrame:
-    """One row per bin: low, high, n, mean confidence and share correct (NaN where the bin is empty).
-
-    Bins are ``(low, high]``; a confidence of 0 falls into the first. ``weights`` (n,) count detections more than once.
-    """
-    weights = np.ones(len(confidence)) if weights is None else np.asarray(weights, float)
+def calibration_table(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
+    """One row per bin: low, high, n, mean confidence and share correct (NaN where the bin is empty)."""
+    n, confident, right = _bin_sums(confidence, correct, None)
     edges = np.linspace(0, 1, N_BINS + 1)
-    bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, N_BINS - 1)
-    n = np.bincount(bins, weights, N_BINS)
     with np.errstate(invalid="ignore"):
-        return pd.DataFrame(
-            {
-                "low": edges[:-1],
-                "high": edges[1:],
-                "n": n,
-                "confidence": np.bincount(bins, weights * np.asarray(confidence, float), N_BINS) / n,
-                "correct": np.bincount(bins, weights * np.asarray(correct, float), N_BINS) / n,
-            }
-        )
+        return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n.astype(int), "confidence": confident / n, "correct": right / n})
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """ECE between 0 and 1; NaN without detections."""
-    table = calibration_table(confidence, correct, weights)
-    filled = table[table["n"] > 0]
-    if filled.empty:
-        return float("nan")
-    return float((filled["n"] * (filled["confidence"] - filled["correct"]).abs()).sum() / filled["n"].sum())
+    """ECE between 0 and 1; NaN without detections. ``weights`` (n,) count detections more than once."""
+    n, confident, right = _bin_sums(confidence, correct, weights)
+    return float(np.abs(confident - right).sum() / n.sum()) if n.sum() else float("nan")
+
+
+def _bin_sums(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number, summed confidence and number correct of each bin; bins are ``(low, high]``, a confidence of 0 falls into the first."""
+    confidence, correct = np.asarray(confidence, float), np.asarray(correct, float)
+    weights = np.ones(len(confidence)) if weights is None else np.asarray(weights, float)
+    bins = np.clip(np.searchsorted(np.linspace(0, 1, N_BINS + 1), confidence, side="left") - 1, 0, N_BINS - 1)
+    n, confident, right = (np.bincount(bins, weights * values, N_BINS) for values in (np.ones(len(bins)), confidence, correct))
+    return n, confident, right

@@ -1,0 +1,110 @@
+"""Still images: RGB arrays from and to PNG and JPEG files, and folders of numbered images."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from etholoop.errors import EthoLoopError
+from etholoop.io import atomic
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+"""Lower-case suffixes of files that count as images."""
+
+MAX_PIXELS = 8192 * 8192
+"""Pixels of one image; more is refused."""
+
+
+class ImageFault(EthoLoopError):
+    """An image file that cannot be used; ``reason`` is one of empty, not_an_image, too_large, unreadable."""
+
+    def __init__(self, reason: str, detail: str, path: Path):
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{path}: {detail}")
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Read an image as uint8 RGB (h, w, 3), as stored: an orientation tag is not applied, because labels are in stored pixels.
+
+    Grey becomes three equal channels, 16 bits are scaled to 8, an alpha channel is dropped.
+
+    Raises:
+        ImageFault: the file is missing, empty, no image, or too large.
+    """
+    path = Path(path)
+    content = _content(path)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageFault("too_large", f"the image cannot be decoded ({error.err}).", path) from error
+    if image is None:
+        raise ImageFault("not_an_image", "the file is not a readable PNG, JPEG, BMP or TIFF image.", path)
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
+        raise ImageFault("too_large", f"{image.shape[1]}x{image.shape[0]} pixels are beyond the limit of {MAX_PIXELS}.", path)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Lossless PNG bytes of a uint8 image, RGB (h, w, 3) or grey (h, w); the same pixels give the same bytes."""
+    return _encode(image, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 3])
+
+
+def write_rgb(path: Path, image: np.ndarray) -> None:
+    """Write a uint8 image all or nothing: JPEG (quality 95) if the suffix is .jpg or .jpeg, else lossless PNG."""
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        atomic.write_bytes(path, _encode(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]))
+    else:
+        atomic.write_bytes(path, encode_png(image))
+
+
+def frame_numbers(paths: Iterable[Path]) -> dict[int, Path]:
+    """Number the images of one folder, ascending.
+
+    The number is the last integer in the file name if that tells all files apart, else the position in natural order
+    (``img2`` before ``img10``).
+    """
+    ordered = sorted(paths, key=_natural_key)
+    numbers = [_trailing_number(path) for path in ordered]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return dict(enumerate(ordered))
+    return dict(sorted((number, path) for number, path in zip(numbers, ordered, strict=True) if number is not None))
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name is that of an image; hidden files are not."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _trailing_number(path: Path) -> int | None:
+    found = re.findall(r"[0-9]+", path.stem)
+    number = int(found[-1]) if found else None
+    return number if number is None or number < 10**12 else None
+
+
+def _natural_key(path: Path) -> list[tuple[int, int, str]]:
+    parts = re.split(r"([0-9]+)", path.name)
+    return [(0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part) for part in parts]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageFault("unreadable", f"the file cannot be read: {error.strerror}.", path) from error
+    if not content:
+        raise ImageFault("empty", "the file is empty (0 bytes).", path)
+    return content
+
+
+def _encode(image: np.ndarray, suffix: str, options: list[int]) -> bytes:
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise ValueError(f"expected a uint8 image of shape (h, w, 3) or (h, w), found {image.dtype} {image.shape}")
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    done, encoded = cv2.imencode(suffix, pixels, options)
+    if not done:
+        raise EthoLoopError(f"an image of shape {image.shape} could not be encoded as {suffix}.")
+    return encoded.tobytes()
