@@ -24,7 +24,8 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 def nearest(word: str, known: list[str]) -> str:
     """Return ``", did you mean 'x'?"`` for the closest known word, or the list of known words."""
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    same_but_case = [name for name in known if name.lower() == word.lower()]
+    match = same_but_case or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if match:
         return f"did you mean '{match[0]}'?"
     return f"known: {', '.join(sorted(known))}"

@@ -1,13 +1,14 @@
 """Frames unlike anything labelled so far, and unlike each other."""
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from etholoop.acquisition._shared import Evidence
 from etholoop.errors import EthoLoopError
 
 MEANING = "how far the frame's picture is from the nearest one labelled or chosen before it"
 
-MAX_PICKS = 512
+MAX_PICKS = 256
 """More than any batch; after so many the rest keep their distance to the nearest of them, which is the same order."""
 
 
@@ -34,7 +35,7 @@ def score(evidence: Evidence, rng: np.random.Generator) -> np.ndarray:
 def _greedy(points: np.ndarray, known: np.ndarray) -> np.ndarray:
     priority = np.full(len(points), np.nan)
     if len(known):
-        distance = np.min([_distances(points, other) for other in known], axis=0)
+        distance = cdist(points, known).min(axis=1)
     else:
         first = int(_distances(points, points.mean(axis=0)).argmin())
         distance = _distances(points, points[first])
@@ -49,4 +50,4 @@ def _greedy(points: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _distances(points: np.ndarray, point: np.ndarray) -> np.ndarray:
-    return np.sqrt(((points - point) ** 2).sum(axis=1))
+    return cdist(points, point[None])[:, 0]

@@ -13,11 +13,14 @@ from etholoop.io import atomic
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Lower-case suffixes of files that count as images."""
 
+READ_VERSION = 1
+"""Raised when an image that was usable no longer is, or the other way round: remembered results are then made anew."""
+
 MAX_PIXELS = 8192 * 8192
 """Pixels of one image; more is refused."""
 
 
-class ImageFault(EthoLoopError):
+class ImageFault(EthoLoopError):  # noqa: N818 - a fault of the file, not of the program
     """An image file that cannot be used; ``reason`` is one of empty, not_an_image, too_large, unreadable."""
 
     def __init__(self, reason: str, detail: str, path: Path):

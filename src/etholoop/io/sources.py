@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,9 @@ def open_sources(project_root: Path, videos: pd.DataFrame, images: pd.DataFrame)
     """
     raw, manifest = Path(project_root) / "data/raw", Path(project_root) / "data/manifest"
     by_folder = {str(video_id): rows.sort_values("frame") for video_id, rows in images.groupby("video_id", sort=True)}
-    sources = {}
+    sources: dict[str, Source] = {}
+    row: Any
+    extra: dict[str, Any]
     for row in videos.itertuples(index=False):
         if row.kind == "video":
             fps = Fraction(int(row.fps_num), int(row.fps_den)) if row.fps_num else None
@@ -103,7 +106,7 @@ def index_path(manifest: Path, video_id: str) -> Path:
     return manifest / "index" / f"{video_id}.npz"
 
 
-def _folder_of(video_id: str, by_folder: dict[str, pd.DataFrame], raw: Path) -> tuple[np.ndarray, dict]:
+def _folder_of(video_id: str, by_folder: dict[str, pd.DataFrame], raw: Path) -> tuple[np.ndarray, dict[str, Any]]:
     if video_id not in by_folder:
         raise EthoLoopError(f"{video_id} is a folder of images, but images.parquet has no rows for it. Run `etholoop repro`.")
     rows = by_folder[video_id]

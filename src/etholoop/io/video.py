@@ -16,9 +16,13 @@ import av
 import av.error
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from etholoop.errors import EthoLoopError
 from etholoop.io import atomic
+
+PROBE_VERSION = 1
+"""Raised when :func:`probe` says something else about the same file: remembered results are then made anew."""
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,mjpeg,ogg,asf,flv,dv,m4v,h264,hevc,ivf,obu,mxf,nut,yuv4mpegpipe"
@@ -41,7 +45,7 @@ NO_TIME = np.iinfo(np.int64).min
 """Stands in ``VideoIndex.pts`` for a frame without presentation time."""
 
 
-class VideoFault(EthoLoopError):
+class VideoFault(EthoLoopError):  # noqa: N818 - a fault of the file, not of the program
     """A file that cannot be used as a video.
 
     ``reason`` is one of empty, not_a_video, no_video_stream, truncated, undecodable, forbidden_container, too_large, unreadable;
@@ -140,12 +144,14 @@ def probe(path: Path, decode: bool | None = None) -> tuple[VideoInfo, VideoIndex
     Raises:
         VideoFault: the file is no video, is refused, or holds frames that cannot be decoded.
     """
-    with _open(path) as (container, stream):
+    container, stream = _open(path)
+    with container:
         packets = _demux(container, stream, path)
         size = stream.codec_context.width * stream.codec_context.height
     if decode is None:
         decode = len(packets.times) * size <= DECODE_ALL_PIXELS or not packets.trustworthy
-    with _open(path) as (container, stream):
+    container, stream = _open(path)
+    with container:
         seen = _decode(container, stream, path, packets, everything=decode)
         return _describe(container, stream, path, packets, seen)
 
@@ -160,6 +166,7 @@ class VideoReader:
     def __init__(self, path: Path, index: VideoIndex | None = None):
         self.path = Path(path)
         self.index = index if index is not None else probe(self.path)[1]
+        self._to_rgb = VideoReformatter()  # kept: making one costs more than converting a small frame
         info = self.index.info
         self.n_frames, self.width, self.height, self.fps = info.n_frames, info.width, info.height, info.fps
 
@@ -194,8 +201,8 @@ class VideoReader:
             raise ValueError(f"frame numbers must ascend, found {frame} after {last}")
 
     def _image(self, picture: av.VideoFrame, frame: int) -> np.ndarray:
-        image = np.rot90(picture.to_ndarray(format="rgb24"), k=-(self.index.info.rotation // 90))
-        image = np.ascontiguousarray(image)  # the decoder pads its rows
+        rgb: np.ndarray = self._to_rgb.reformat(picture, format="rgb24").to_ndarray()
+        image = np.ascontiguousarray(np.rot90(rgb, k=-(self.index.info.rotation // 90)))  # the decoder pads its rows
         if image.shape[:2] != (self.height, self.width):
             detail = f"frame {frame} is {image.shape[1]}x{image.shape[0]}, the file began with {self.width}x{self.height}."
             raise VideoFault("undecodable", detail, self.path)
@@ -208,22 +215,19 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: Fraction, crf: in
     Raises:
         EthoLoopError: there are no frames, or their sizes differ.
     """
-    with atomic.new_file(path) as temporary:
-        # one encoder thread: the bytes must not depend on the number of cores
-        with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
-            stream: Any = None
-            size: tuple[int, ...] = ()
-            for image in frames:
-                if stream is None:
-                    size = image.shape
-                    stream = _h264_stream(container, image, fps, crf)
-                if image.shape != size:
-                    raise EthoLoopError(f"{path}: frames of one video must have one size, found {image.shape} after {size}.")
-                even = np.ascontiguousarray(image[: stream.height, : stream.width])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+    with atomic.new_file(path) as temporary, av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream: Any = None
+        size: tuple[int, ...] = ()
+        for image in frames:
             if stream is None:
-                raise EthoLoopError(f"{path}: no frames were given, so there is no video to write.")
-            container.mux(stream.encode())
+                stream, size = _h264_stream(container, image, fps, crf), image.shape
+            if image.shape != size:
+                raise EthoLoopError(f"{path}: frames of one video must have one size, found {image.shape} after {size}.")
+            even = np.ascontiguousarray(image[: stream.height, : stream.width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        if stream is None:
+            raise EthoLoopError(f"{path}: no frames were given, so there is no video to write.")
+        container.mux(stream.encode())
 
 
 def _h264_stream(container: Any, image: np.ndarray, fps: Fraction, crf: int) -> Any:
@@ -232,48 +236,46 @@ def _h264_stream(container: Any, image: np.ndarray, fps: Fraction, crf: int) -> 
     if not stream.height or not stream.width:
         raise EthoLoopError(f"H.264 needs at least 2x2 pixels, found {image.shape[1]}x{image.shape[0]}.")
     stream.pix_fmt = "yuv420p"
+    # one encoder thread: the bytes must not depend on the number of cores
     stream.options = {"crf": str(crf), "threads": "1"}
     return stream
 
 
-class _open:  # noqa: N801 - used as a function
-    """Context of one open local file: ``(container, video stream)``. Network, playlists and references to other files are refused."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.container = _open_container(path)
-
-    def __enter__(self) -> tuple[Any, Any]:
-        return self.container, _video_stream(self.container, self.path)
-
-    def __exit__(self, *_: object) -> None:
-        self.container.close()
+def _open(path: Path) -> tuple[Any, Any]:
+    """Open a local file: ``(container, video stream)``. Network, playlists and references to other files are refused."""
+    container = _open_container(path)
+    try:
+        return container, _video_stream(container, path)
+    except BaseException:
+        container.close()
+        raise
 
 
 def _open_container(path: Path) -> Any:
-    try:
-        if path.stat().st_size == 0:
-            raise VideoFault("empty", "The file is empty (0 bytes).", path)
-        with path.open("rb") as stream:
-            head = stream.read(4096)
-    except OSError as error:
-        raise VideoFault("unreadable", f"The file cannot be read: {error.strerror}.", path) from error
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PLAYLISTS):
-        raise VideoFault(
-            "forbidden_container", "The file is a playlist: it names other files or addresses. Add the videos themselves.", path
-        )
+    _refuse_playlist(path)
     options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     try:
         # "file:" keeps a name such as "concat:a|b" from being read as an address
         return av.open(f"file:{path.absolute()}", options={"max_pixels": str(MAX_PIXELS)}, container_options=options)
     except av.error.ArgumentError as error:
-        raise VideoFault(
-            "forbidden_container", "The file's container is not one that EthoLoop opens. Convert it to mp4, mkv or avi.", path
-        ) from error
+        sentence = "The file's container is not one that EthoLoop opens. Convert it to mp4, mkv or avi."
+        raise VideoFault("forbidden_container", sentence, path) from error
     except av.error.FFmpegError as error:
-        raise VideoFault(
-            "not_a_video", f"The file is not a readable video, or is cut off before its index ({error.strerror}).", path
-        ) from error
+        sentence = f"The file is not a readable video, or is cut off before its index ({error.strerror})."
+        raise VideoFault("not_a_video", sentence, path) from error
+
+
+def _refuse_playlist(path: Path) -> None:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError as error:
+        raise VideoFault("unreadable", f"The file cannot be read: {error.strerror}.", path) from error
+    if not head:
+        raise VideoFault("empty", "The file is empty (0 bytes).", path)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PLAYLISTS):
+        sentence = "The file is a playlist: it names other files or addresses. Add the videos themselves."
+        raise VideoFault("forbidden_container", sentence, path)
 
 
 def _video_stream(container: Any, path: Path) -> Any:
@@ -298,12 +300,11 @@ class _Packets:
     keys: np.ndarray
     n_corrupt: int
     trustworthy: bool
-    last_error: str
 
 
 def _demux(container: Any, stream: Any, path: Path) -> _Packets:
     """Walk through all packets without decoding. ``times`` holds NO_TIME for packets without presentation time."""
-    times, keys, n_corrupt, n_hidden, error_text = [], [], 0, 0, ""
+    times, keys, n_corrupt, n_hidden, broken = [], [], 0, 0, False
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
@@ -313,20 +314,27 @@ def _demux(container: Any, stream: Any, path: Path) -> _Packets:
             n_hidden += packet.is_discard
             if packet.is_keyframe:
                 keys.append(times[-1])
-    except av.error.FFmpegError as error:
-        error_text = str(error.strerror)
+    except av.error.FFmpegError:
+        broken = True  # decoding meets the same fault and words it
     if not times:
         raise VideoFault("undecodable", "The file holds no frames.", path)
+    n_corrupt += _ends_early(stream, path)
     all_times = np.array(times, dtype=np.int64)
     trustworthy = (
         stream.codec_context.name in ("h264", "hevc", "av1", "mjpeg")
         and stream.frames == len(times)
-        and not (n_corrupt or n_hidden or error_text)
+        and not (n_corrupt or n_hidden or broken)
         and bool(keys)
         and all_times[0] == keys[0] == all_times.min() != NO_TIME
         and len(np.unique(all_times)) == len(times)
     )
-    return _Packets(all_times, np.array(keys, dtype=np.int64), n_corrupt, trustworthy, error_text)
+    return _Packets(all_times, np.array(keys, dtype=np.int64), n_corrupt, trustworthy)
+
+
+def _ends_early(stream: Any, path: Path) -> bool:
+    """Whether the container's own index names bytes that the file does not have: it was cut between two packets."""
+    entries = stream.index_entries
+    return len(entries) > 0 and entries[-1].pos + entries[-1].size > path.stat().st_size
 
 
 @dataclass(frozen=True)
@@ -346,27 +354,35 @@ def _decode(container: Any, stream: Any, path: Path, packets: _Packets, everythi
     """
     times: list[int] = []
     first: av.VideoFrame | None = None
-    damage: list[str] = []
+    damage: _Damage | None = None
     for picture, fault in _pictures(container, stream):
         if picture is None or fault:
-            damage.append(f"{fault} at frame {len(times)}")
+            damage = damage or _Damage(len(times), fault)
             continue
         first = first or picture
         times.append(NO_TIME if picture.pts is None else picture.pts)
-        if not everything:
+        if not everything and not damage:
             break
     if first is None:
-        raise VideoFault("undecodable", f"No frame can be decoded{f' ({damage[0]})' if damage else ''}.", path)
-    if everything and (damage or packets.n_corrupt):
-        raise _damaged(path, len(times), stream.frames, packets, damage)
+        raise VideoFault("undecodable", f"No frame can be decoded{f' ({damage.what})' if damage else ''}.", path)
+    if damage or packets.n_corrupt:
+        raise _damaged(path, len(times), stream.frames, damage or _Damage(len(times), "the file ends early"))
     return _Seen(first, np.array(times, dtype=np.int64) if everything else np.sort(packets.times), everything)
 
 
-def _damaged(path: Path, n_good: int, n_header: int, packets: _Packets, damage: list[str]) -> VideoFault:
-    what = damage[0] if damage else "a packet is cut off"
-    cut = bool(packets.n_corrupt) or bool(packets.last_error) or n_header > len(packets.times)
+@dataclass(frozen=True)
+class _Damage:
+    """The first damage met: how many good frames lie before it, and what it was."""
+
+    frame: int
+    what: str
+
+
+def _damaged(path: Path, n_good: int, n_header: int, damage: _Damage) -> VideoFault:
+    """Truncated = nothing good comes after the damage, and the header promises more."""
+    cut = damage.frame == n_good and (not n_header or n_header > n_good)
     claim = f" of {n_header}" if n_header else ""
-    sentence = f"{n_good}{claim} frames decode ({what}). Repair or cut the file, then add it again."
+    sentence = f"{n_good}{claim} frames decode ({damage.what} at frame {damage.frame}). Repair or cut the file, then add it again."
     return VideoFault("truncated" if cut else "undecodable", sentence, path)
 
 
@@ -415,7 +431,7 @@ def _describe(container: Any, stream: Any, path: Path, packets: _Packets, seen: 
 
 
 def _clockwise(counter_clockwise: int, path: Path) -> int:
-    rotation = -round(counter_clockwise) % 360
+    rotation = -counter_clockwise % 360
     if rotation % 90:
         raise VideoFault("undecodable", f"The display rotation is {rotation} degrees; only quarter turns are known.", path)
     return rotation
@@ -446,7 +462,7 @@ class _Cursor:
         self._open()
 
     def close(self) -> None:
-        self._file.container.close()
+        self._container.close()
 
     def take(self, frame: int) -> av.VideoFrame:
         """The picture with this number; tries where it stands, then from ever earlier keyframes, at last from the start."""
@@ -477,16 +493,15 @@ class _Cursor:
             return
         self._next, self._wait_for, self._fault = start, start, ""
         try:
-            self._file.container.seek(int(self.index.pts[start]), stream=self._stream, backward=True, any_frame=False)
-            self._found = _pictures(self._file.container, self._stream)
+            self._container.seek(int(self.index.pts[start]), stream=self._stream, backward=True, any_frame=False)
+            self._found = _pictures(self._container, self._stream)
         except av.error.FFmpegError as error:
             self._found, self._fault = iter(()), f"seeking: {error.strerror}"
 
     def _open(self) -> None:
         """Open anew: the only way to the start that holds for every container."""
-        self._file = _open(self.path)
-        _, self._stream = self._file.__enter__()
-        self._found = _pictures(self._file.container, self._stream)
+        self._container, self._stream = _open(self.path)
+        self._found = _pictures(self._container, self._stream)
         self._next, self._wait_for, self._fault = 0, -1, ""
 
     def _search(self, frame: int) -> av.VideoFrame | None:

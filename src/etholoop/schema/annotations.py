@@ -69,3 +69,30 @@ Bouts = pa.DataFrameSchema(
     strict=True,
     ordered=True,
 )
+
+LookedAt = pa.DataFrameSchema(
+    {
+        "video_id": video_id(),
+        "subject": text(description="individual or track; '' = the only animal"),
+        "start_frame": integer("", pa.Check.ge(0)),
+        "stop_frame": integer("exclusive", pa.Check.ge(1)),
+        "source": text(description="annotator whose bouts count here"),
+    },
+    checks=pa.Check(lambda table: table["stop_frame"] > table["start_frame"], name="stop_after_start"),
+    strict=True,
+    ordered=True,
+    unique=["video_id", "subject", "start_frame"],
+)
+"""Time that a person looked at for behaviour. Outside of it nothing is known; inside, no bout means 'none of the behaviours'."""
+
+Dropped = pa.DataFrameSchema(
+    {
+        "what": pa.Column(str, pa.Check.isin(["frame", "behaviour", "keypoint"]), description="kind of label"),
+        "name": text(description="frame uid, or video id for behaviour"),
+        "source": text(description="annotator"),
+        "reason": text(description="why it is in none of the tables"),
+    },
+    strict=True,
+    ordered=True,
+)
+"""Labels that were given and could not be used."""

@@ -9,12 +9,14 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 KEYPOINTS = ("nose", "ear_left", "ear_right", "tail_base")
+MIRROR = {"ear_left": "ear_right", "ear_right": "ear_left"}
 
 S = np.linspace(0, 1, 41)
 """Places along the body where the midline is known."""
 
 _WIDTHS = PchipInterpolator(
-    [0, 0.04, 0.14, 0.28, 0.44, 0.58, 0.68, 0.76, 0.86, 0.95, 1.0], [0.035, 0.088, 0.158, 0.193, 0.182, 0.148, 0.116, 0.114, 0.082, 0.04, 0.014]
+    [0, 0.04, 0.14, 0.28, 0.44, 0.58, 0.68, 0.76, 0.86, 0.95, 1.0],
+    [0.035, 0.088, 0.158, 0.193, 0.182, 0.148, 0.116, 0.114, 0.082, 0.04, 0.014],
 )
 """Half width over body length: broad hips, a narrow neck, a pointed snout."""
 

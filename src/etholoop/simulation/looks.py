@@ -35,7 +35,7 @@ COATS: dict[str, Colour] = {
 MARKINGS = ("none", "none", "hood", "saddle", "spots", "blaze")
 """``none`` twice: most laboratory mice have one colour."""
 
-MIN_CONTRAST = 48.0
+MIN_CONTRAST = 55.0
 """Grey levels between coat and floor. People choose arenas so that their animals can be seen; we do not set traps."""
 
 
@@ -115,7 +115,11 @@ def draw_arena(rng: np.random.Generator, width: int, height: int) -> Arena:
     half_width = half_height if shape == "circle" else min(width * 0.42, half_height * rng.uniform(1.15, 1.4))
     floor_name = str(rng.choice(list(FLOORS)))
     floor = _varied(rng, FLOORS[floor_name], 8)
-    texture = "bedding" if floor_name in ("shavings", "sand") else str(rng.choice(["plain", "bedding", "tiles", "speckle"], p=[0.35, 0.2, 0.2, 0.25]))
+    texture = (
+        "bedding"
+        if floor_name in ("shavings", "sand")
+        else str(rng.choice(["plain", "bedding", "tiles", "speckle"], p=[0.35, 0.2, 0.2, 0.25]))
+    )
     bright_wall = luminance(floor) < 128
     wall = _varied(rng, (165, 163, 158) if bright_wall else (88, 86, 84), 22)
     outside = _varied(rng, (48, 48, 50) if bright_wall else (30, 30, 32), 14)

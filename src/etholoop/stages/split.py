@@ -1,12 +1,14 @@
 """split: manifest → which sources, or parts of sources, are for training, choosing and judging."""
 
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import Field, model_validator
 
 from etholoop.core import splits
+from etholoop.core.block_splits import Cutting, by_blocks
+from etholoop.core.listed_splits import by_list
 from etholoop.errors import EthoLoopError
 from etholoop.io import tables
 from etholoop.params import Section
@@ -23,7 +25,7 @@ class Params(Section):
     seed: int = 7
     test: float = Field(0.2, ge=0, lt=1)
     val: float = Field(0.15, ge=0, lt=1)
-    assign: dict[str, Literal["train", "val", "test"]] = {}
+    assign: dict[str, Literal["train", "val", "test"]] = Field({})
     """Groups decided by hand; they win over the hash."""
     blocks: int = Field(10, ge=1)
     gap_s: float = Field(2.0, ge=0)
@@ -44,7 +46,7 @@ def run(project: Project, params: Params) -> None:
     """Write the table of splits; a table that cannot serve all three purposes is written too, and the data set gate reports it."""
     videos = tables.read(project.manifest / "videos.parquet", Videos)
     images = tables.read(project.manifest / "images.parquet", Images)
-    table = tables.typed(make_splits(project, params, videos, images), Splits) if len(videos) else tables.empty(Splits)
+    table = tables.typed(make_splits(project, params, videos, images), Splits)
     tables.write(table, Splits, project.splits)
     for fault in splits.split_faults(table):
         print(f"warning: {fault}", file=sys.stderr)
@@ -52,13 +54,12 @@ def run(project: Project, params: Params) -> None:
 
 def make_splits(project: Project, params: Params, videos: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Rows of the table for the chosen mode."""
+    shares: dict[str, Any] = {"seed": params.seed, "test": params.test, "val": params.val, "assign": params.assign}
     if params.mode == "group":
-        return splits.by_group(videos, params.group, params.seed, params.test, params.val, params.assign)
+        return splits.by_group(videos, params.group, **shares)
     if params.mode == "blocks":
-        gaps = {"gap_s": params.gap_s, "gap_frames": params.gap_frames}
-        shares = {"seed": params.seed, "test": params.test, "val": params.val, "assign": params.assign}
-        return splits.by_blocks(videos, images, blocks=params.blocks, **gaps, **shares)
-    return splits.by_hand(read_listed(project), videos, "data/raw/splits.csv")
+        return by_blocks(videos, images, Cutting(params.blocks, params.gap_s, params.gap_frames, **shares))
+    return by_list(read_listed(project), videos, "data/raw/splits.csv")
 
 
 def read_listed(project: Project) -> pd.DataFrame:
@@ -76,4 +77,6 @@ def read_listed(project: Project) -> pd.DataFrame:
             "or set split.mode to group or blocks."
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise EthoLoopError(f"{path}: not readable as CSV: {error}. Expected the columns video_id,start_frame,stop_frame,split[,group].") from None
+        raise EthoLoopError(
+            f"{path}: not readable as CSV: {error}. Expected the columns video_id,start_frame,stop_frame,split[,group]."
+        ) from None

@@ -66,8 +66,12 @@ def gather(
         similarity = oks(there.keypoints, here.keypoints, here.boxes, outline_areas(here.boxes), np.asarray(sigmas)) if names else None
         _judge(judged, here, there, overlap, similarity, videos.index(video_id), len(videos))
         pairs = _pairs(here, there, overlap, min_confidence)
-        counts.append({"video_id": video_id, "frame": frame, "n_true": len(here), "n_found": int((there.confidence >= min_confidence).sum())})
-        matches += [{"video_id": video_id, "frame": frame, **row} for row in _match_rows(here, there, overlap, similarity, pairs, min_confidence)]
+        counts.append(
+            {"video_id": video_id, "frame": frame, "n_true": len(here), "n_found": int((there.confidence >= min_confidence).sum())}
+        )
+        matches += [
+            {"video_id": video_id, "frame": frame, **row} for row in _match_rows(here, there, overlap, similarity, pairs, min_confidence)
+        ]
         errors += [{"video_id": video_id, "frame": frame, **row} for row in _error_rows(here, there, pairs, names)]
     return Evidence(
         videos,
@@ -157,7 +161,9 @@ def precision_recall_table(evidence: Evidence) -> pd.DataFrame:
         for species, scored in classes.items():
             curve = ap.precision_at_recalls(scored)[0]
             if not np.isnan(curve).any():
-                rows += [{"measure": measure, "species": species, "recall": r, "precision": p} for r, p in zip(ap.RECALLS, curve, strict=True)]
+                rows += [
+                    {"measure": measure, "species": species, "recall": r, "precision": p} for r, p in zip(ap.RECALLS, curve, strict=True)
+                ]
     return pd.DataFrame(rows, columns=["measure", "species", "recall", "precision"])
 
 
@@ -206,7 +212,9 @@ def _match_rows(
     return rows
 
 
-def _match(kind: str, true: Animals | None, column: int | None, found: Animals | None, row: int | None, iou: float, oks_value: float) -> dict[str, Any]:
+def _match(
+    kind: str, true: Animals | None, column: int | None, found: Animals | None, row: int | None, iou: float, oks_value: float
+) -> dict[str, Any]:
     return {
         "kind": kind,
         "species": true.species[column] if true is not None else found.species[row],  # type: ignore[union-attr]

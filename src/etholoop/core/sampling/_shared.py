@@ -5,7 +5,7 @@ A strategy is one file of this package with
 * ``class Params(Section)``: its settings. A setting ``frame_skip`` says that only every so many frames of a video are looked at.
 * ``FEATURES``: None when it needs no pixels; otherwise the version of its features, to be changed with their code.
 * ``features(images) -> (n, d)``: what it keeps of the looked-at images (RGB uint8, in order), one row each. Only with ``FEATURES``.
-* ``sample(footage, features, n_frames, max_per_video, params, seed) -> table`` with the columns of :data:`COLUMNS`:
+* ``sample(footage, features, n_frames, *, max_per_video, params, seed) -> table`` with the columns of :data:`COLUMNS`:
   at most ``n_frames`` rows in all and ``max_per_video`` (None = no limit) of one source. The order of ``footage`` has no influence.
 """
 
@@ -43,24 +43,36 @@ def quotas(sizes: Sequence[int], n: int, largest: int | None = None) -> list[int
     No source gets more than its size or than ``largest``; what it cannot take goes to the others. Where there are picks
     enough, every source that has frames gets at least one.
     """
-    limits = np.array([size if largest is None else min(size, largest) for size in sizes], dtype=np.int64)
-    weights = np.array(sizes, dtype=np.int64)
-    result = np.zeros(len(limits), np.int64)
-    n = min(n, int(limits.sum()))
-    if n >= np.count_nonzero(limits):
-        result[limits > 0] = 1
-    while (left := n - int(result.sum())) > 0:
-        result += np.minimum(_largest_remainder(np.where(result < limits, weights, 0), left), limits - result)
-    return [int(value) for value in result]
+    limits = [size if largest is None else min(size, largest) for size in sizes]
+    n = min(n, sum(limits))
+    shares = [0] * len(limits)
+    unsettled, left = [i for i, limit in enumerate(limits) if limit], n
+    while unsettled:
+        dealt = dict(zip(unsettled, _largest_remainder([sizes[i] for i in unsettled], left), strict=True))
+        full = [i for i in unsettled if dealt[i] > limits[i]]
+        for i in full or unsettled:
+            shares[i] = min(dealt[i], limits[i])
+            left -= shares[i]
+        unsettled = [i for i in unsettled if full and i not in full]
+    return _at_least_one(shares, limits) if n >= sum(limit > 0 for limit in limits) else shares
 
 
-def _largest_remainder(weights: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def _at_least_one(shares: list[int], limits: list[int]) -> list[int]:
+    """Give one pick of the largest share to each source that has frames but no pick."""
+    for i, limit in enumerate(limits):
+        if limit and not shares[i]:
+            shares[max(range(len(shares)), key=lambda j: shares[j])] -= 1
+            shares[i] = 1
+    return shares
+
+
+def _largest_remainder(weights: Sequence[int], n: int) -> list[int]:
     """Shares of ``n`` proportional to ``weights``, in whole numbers that add up to ``n``; exact integer arithmetic."""
-    total = int(weights.sum())
-    exact = [int(weight) * n for weight in weights]
-    shares = np.array([value // total for value in exact], dtype=np.int64)
-    by_remainder = sorted(range(len(weights)), key=lambda i: (-(exact[i] % total), i))
-    shares[by_remainder[: n - int(shares.sum())]] += 1
+    total = sum(weights)
+    shares = [weight * n // total for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(weights[i] * n % total), i))
+    for i in by_remainder[: n - sum(shares)]:
+        shares[i] += 1
     return shares
 
 

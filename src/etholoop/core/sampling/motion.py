@@ -38,7 +38,7 @@ def features(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
 
 
 def sample(
-    footage: Sequence[Footage], features: Features, n_frames: int, max_per_video: int | None, params: Params, seed: int
+    footage: Sequence[Footage], features: Features, n_frames: int, *, max_per_video: int | None, params: Params, seed: int
 ) -> pd.DataFrame:
     """Picks at even distances in each source's ranking by movement; ``score`` is the movement, ``seed`` is not used.
 

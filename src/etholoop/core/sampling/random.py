@@ -19,13 +19,17 @@ class Params(Section):
 
 
 def sample(
-    footage: Sequence[Footage], features: Features, n_frames: int, max_per_video: int | None, params: Params, seed: int
+    footage: Sequence[Footage], features: Features, n_frames: int, *, max_per_video: int | None, params: Params, seed: int
 ) -> pd.DataFrame:
     """The first frames of each source's own random order; ``features`` are not used."""
     sources = in_order(footage)
     shares = quotas([len(source.frames) for source in sources], n_frames, max_per_video)
     rows = [
-        {"video_id": source.video_id, "frame": frame, "reason": f"drawn at random, one of {share} out of {len(source.frames)} frames (seed {seed})"}
+        {
+            "video_id": source.video_id,
+            "frame": frame,
+            "reason": f"drawn at random, one of {share} out of {len(source.frames)} frames (seed {seed})",
+        }
         for source, share in zip(sources, shares, strict=True)
         for frame in rng_of(seed, source.video_id).permutation(source.frames)[:share]
     ]

@@ -15,7 +15,7 @@ class Params(Section):
 
 
 def sample(
-    footage: Sequence[Footage], features: Features, n_frames: int, max_per_video: int | None, params: Params, seed: int
+    footage: Sequence[Footage], features: Features, n_frames: int, *, max_per_video: int | None, params: Params, seed: int
 ) -> pd.DataFrame:
     """The middles of equal parts of each source; ``features`` and ``seed`` are not used."""
     sources = in_order(footage)

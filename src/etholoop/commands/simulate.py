@@ -1,0 +1,282 @@
+"""``etholoop simulate`` and ``etholoop demo``: the whole loop on synthetic animals, with an annotator who knows the truth.
+
+Everything is made up (rendered videos, answers, figures) and says so; the pipeline between is the real one.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from etholoop.project import Project
+    from etholoop.simulation.oracle import Noise
+    from etholoop.simulation.scene import Scene
+
+PRESET = "demo"
+ANNOTATOR = "oracle"
+MARKER = "synthetic.json"
+"""File in the root of a simulated project that says what it is; only such a project is ever replaced."""
+
+FIGURES = {"box_ap50": "box AP50", "box_ap": "box AP", "oks_ap50": "OKS-AP50", "oks_ap": "OKS-AP", "rmse_px": "RMSE px", "pck": "PCK"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("simulate", epilog="Example: etholoop simulate --cycles 3 --seed 5 --keep")(simulate_command)
+    app.command("demo", epilog="The same as `etholoop simulate --cycles 2 --folder demo`.")(demo_command)
+
+
+@dataclass(frozen=True)
+class World:
+    """What is simulated: how many sessions of how many frames, and how the oracle answers."""
+
+    seed: int = 1
+    n_sessions: int = 10
+    n_frames: int = 150
+    batch_size: int | None = None
+    noise: str = "human"
+
+    @property
+    def sessions(self) -> list[str]:
+        return [f"s{number + 1:02d}" for number in range(self.n_sessions)]
+
+    def split(self) -> dict[str, str]:
+        """The last sessions judge (a quarter, at least two), one chooses the weights, all others train."""
+        n_test = max(2, round(self.n_sessions / 4))
+        names = self.sessions
+        parts = dict.fromkeys(names, "train") | dict.fromkeys(names[-n_test:], "test")
+        return parts | {names[-n_test - 1]: "val"}
+
+
+def simulate_command(
+    *,
+    cycles: int = typer.Option(2, min=1, help="Cycles to run: label, train, predict, select."),
+    folder: Path = typer.Option(None, help="Where to make the project; default: a folder that is removed at the end."),
+    seed: int = typer.Option(1, min=0, help="Another seed is another world: arenas, coats, movement, slips."),
+    batch: int = typer.Option(None, min=1, help="Frames labelled per cycle; default: that of the demo preset."),
+    sessions: int = typer.Option(10, min=4, help="Recordings; a quarter of them, at least two, are held out to judge."),
+    frames: int = typer.Option(150, min=25, help="Frames per recording, 25 a second."),
+    noise: str = typer.Option("human", help="'human': the oracle's hand slips a little; 'none': it gives the truth."),
+    keep: bool = typer.Option(False, "--keep", help="Keep the project when no folder was given."),
+) -> None:
+    """Run whole cycles on synthetic animals with an annotator who knows the truth."""
+    import shutil
+    import tempfile
+
+    place = folder or Path(tempfile.mkdtemp(prefix="etholoop-simulation-")) / "project"
+    try:
+        run(place, World(seed, sessions, frames, batch, noise), cycles)
+    finally:
+        if folder is None and not keep:
+            shutil.rmtree(place.parent, ignore_errors=True)
+        elif folder is None:
+            typer.echo(f"kept: {place}")
+
+
+def demo_command(folder: Path = typer.Option(Path("demo"), help="Where to make the demo project; an old demo there is replaced.")) -> None:
+    """Two cycles of label, train, predict, select on synthetic mice; a report and runs to look at."""
+    clock = Clock()
+    _remove_old(folder)
+    run(folder, World(), 2, clock)
+    typer.echo(f"\nThe demo took {clock.minutes:.1f} minutes. All animals and labels in it are synthetic. To look at:")
+    typer.echo(f"  the report:  {folder / 'reports/cycle.html'}   (open it in a browser; it works offline)")
+    typer.echo(f"  all runs:    cd {folder} && etholoop runs ui")
+    typer.echo(f"  next batch:  {folder / 'data/selection/tasks.json'}")
+    typer.echo("Your own videos: etholoop init my-project && cd my-project && etholoop videos add PATH…")
+
+
+class Clock:
+    """Minutes since the start, beside each step."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+
+    @property
+    def minutes(self) -> float:
+        return (time.monotonic() - self.start) / 60
+
+    def say(self, text: str) -> None:
+        typer.secho(f"[{int(self.minutes):2d}:{int(self.minutes * 60) % 60:02d}] {text}", bold=True)
+
+
+def run(
+    folder: Path, world: World, n_cycles: int, clock: Clock | None = None, changes: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Make a project with synthetic videos and run cycles in it; returns the ledgers of the closed cycles.
+
+    Args:
+        folder: a new folder.
+        changes: parameters that win over those of the demo preset, nested as in params.yaml.
+
+    Raises:
+        EthoLoopError: an unknown kind of noise, or the folder holds something.
+    """
+    from etholoop.commands import cycle
+    from etholoop.commands.repro import repro
+
+    clock, noise = clock or Clock(), _noise(world.noise)
+    clock.say(f"making {world.n_sessions} synthetic recordings of {world.n_frames} frames (seed {world.seed})")
+    project, scenes = make_project(folder, world, changes or {})
+    clock.say("cold start: no labels yet, so the first batch is chosen by looks")
+    repro(project, sync=False)
+    for number in range(1, n_cycles + 1):
+        asked = answer_all(project, scenes, noise, world.seed)
+        clock.say(
+            f"cycle {number}: the oracle labelled {asked['batch']} frames of the batch and {asked['held_out']} held-out ones; training"
+        )
+        repro(project)
+        cycle.close(project)
+        clock.say(f"cycle {number} closed: {_figures_line(cycle.ledgers(project)[-1])}")
+    ledgers = cycle.ledgers(project)
+    _show_table(ledgers)
+    return ledgers
+
+
+def make_project(folder: Path, world: World, changes: Mapping[str, Any]) -> "tuple[Project, dict[str, Scene]]":
+    """A project with rendered videos; the scenes behind them by video id."""
+    import tempfile
+
+    from etholoop.commands import init, videos
+    from etholoop.services import git
+
+    project = init.make_project(folder, PRESET)
+    _write_marker(project, world)
+    scenes = make_scenes(world)
+    with tempfile.TemporaryDirectory(prefix="etholoop-videos-") as temporary:
+        paths = write_videos(scenes, Path(temporary))
+        metadata = _write_metadata(list(scenes), Path(temporary))
+        videos.add(project, paths, metadata=metadata)
+    _set_parameters(project, world, changes)
+    git.commit(project, f"Synthetic recordings, seed {world.seed}")
+    return project, scenes
+
+
+def make_scenes(world: World) -> "dict[str, Scene]":
+    """The synthetic sessions, by video id (which is the session's name)."""
+    from etholoop.simulation.scene import make_scene
+
+    return {session: make_scene(session, seed=world.seed, n_frames=world.n_frames) for session in world.sessions}
+
+
+def write_videos(scenes: "Mapping[str, Scene]", folder: Path) -> list[Path]:
+    """Render each scene into ``folder`` as ``<video id>.mp4``."""
+    from fractions import Fraction
+
+    from tqdm import tqdm
+
+    from etholoop.io.video import write_video
+
+    paths = []
+    for video_id, scene in tqdm(scenes.items(), desc="rendering", disable=None):
+        paths.append(folder / f"{video_id}.mp4")
+        write_video(paths[-1], _frames(scene), Fraction(scene.fps))
+    return paths
+
+
+def answer_all(project: "Project", scenes: "Mapping[str, Scene]", noise: "Noise | None", seed: int) -> dict[str, int]:
+    """Label the batch and the held-out list, merge the answers into the snapshot; how many frames each list had."""
+    from etholoop.io import snapshot, tables
+    from etholoop.schema.selection import Selection
+    from etholoop.services import dvc
+    from etholoop.simulation import oracle
+
+    asked = {name: tables.read(project.selection / f"{name}.parquet", Selection) for name in ("batch", "held_out")}
+    requests = [
+        (str(video), int(frame)) for table in asked.values() for video, frame in zip(table["video_id"], table["frame"], strict=True)
+    ]
+    answers = oracle.answer(sorted(set(requests)), scenes, annotator=ANNOTATOR, noise=noise, seed=seed)
+    merged, _ = snapshot.merge(snapshot.read_or_empty(project.snapshot), snapshot.Snapshot(answers, []))
+    snapshot.write(merged, project.snapshot)
+    dvc.add(project, project.snapshot)
+    return {name: len(table) for name, table in asked.items()}
+
+
+def merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings joined key by key; a value in ``changes`` wins."""
+    result = dict(content)
+    for key, value in changes.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return result
+
+
+def _frames(scene: "Scene") -> Iterator[Any]:
+    from etholoop.simulation.render import render
+
+    return (render(scene, frame) for frame in range(scene.n_frames))
+
+
+def _noise(name: str) -> "Noise | None":
+    from etholoop.errors import EthoLoopError
+    from etholoop.params import nearest
+    from etholoop.simulation import oracle
+
+    known: dict[str, Callable[[], Noise | None]] = {"human": lambda: oracle.HUMAN, "none": lambda: None}
+    if name not in known:
+        raise EthoLoopError(f"--noise '{name}'; {nearest(name, list(known))} (known: {', '.join(known)})")
+    return known[name]()
+
+
+def _write_metadata(sessions: list[str], folder: Path) -> Path:
+    path = folder / "sessions.csv"
+    rows = [f"{session}.mp4,{session},,synthetic," for session in sessions]
+    path.write_text("\n".join(["path,session,subject,camera,start_time", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def _set_parameters(project: "Project", world: World, changes: Mapping[str, Any]) -> None:
+    """The project's params.yaml with the demo preset, this world's splits and the changes asked for."""
+    import yaml
+
+    from etholoop.io import atomic
+    from etholoop.params import read_yaml
+
+    content = merged(read_yaml(project.params), read_yaml(project / "label_studio/presets" / PRESET / "params.yaml"))
+    content = merged(content, {"split": {"assign": world.split()}})
+    if world.batch_size is not None:
+        content = merged(content, {"cycle": {"batch_size": world.batch_size}})
+    content = merged(content, changes)
+    head = "# Parameters of a simulated project: those of a new project with label_studio/presets/demo/params.yaml on top.\n"
+    atomic.write_text(project.params, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _write_marker(project: "Project", world: World) -> None:
+    import json
+    from dataclasses import asdict
+
+    from etholoop.io import atomic
+
+    note = "All videos, animals and labels of this project are synthetic: rendered by etholoop.simulation."
+    content = {"synthetic": True, "note": note, "world": asdict(world)}
+    atomic.write_text(project / MARKER, json.dumps(content, sort_keys=True, indent=2) + "\n")
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove an earlier demo; anything else is left alone."""
+    import shutil
+
+    from etholoop.errors import EthoLoopError
+
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / MARKER).is_file():
+        raise EthoLoopError(f"{folder} is not an earlier demo (it holds no {MARKER}). Remove it, or give another place with --folder.")
+    shutil.rmtree(folder)
+
+
+def _figures_line(ledger: Mapping[str, Any]) -> str:
+    shown = [f"{title} {ledger['metrics'][name]:.3f}" for name, title in FIGURES.items() if ledger["metrics"].get(name) is not None]
+    return ", ".join(shown) or "no figures"
+
+
+def _show_table(ledgers: list[dict[str, Any]]) -> None:
+    """Figures on the held-out sessions, one row per cycle."""
+    typer.echo("\nHeld-out sessions (synthetic):")
+    typer.echo("  ".join(["cycle", "labelled frames", *(f"{title:>8}" for title in FIGURES.values())]))
+    for ledger in ledgers:
+        figures = [ledger["metrics"].get(name) for name in FIGURES]
+        cells = [f"{figure:8.3f}" if figure is not None else f"{'–':>8}" for figure in figures]
+        typer.echo("  ".join([f"{ledger['cycle']:>5}", f"{ledger['labels']['frames']:>15}", *cells]))

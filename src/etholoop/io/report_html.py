@@ -1,0 +1,56 @@
+"""The report as one HTML file: styles and pictures inside, no script, no network."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+TEMPLATE = "report_template.html"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the page; ``alt`` says in words what is to be seen, ``caption`` stands below it, ``note`` in small print."""
+
+    source: str
+    alt: str
+    caption: str = ""
+    note: str = ""
+    badge: str = ""
+
+
+def data_uri(content: bytes) -> str:
+    """PNG or JPEG bytes as an address that holds them."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def render(page: Mapping[str, Any]) -> str:
+    """Fill the template; a name the template uses and the page lacks is an error, and all texts are escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"figure": figure, "interval": interval, "count": count}
+    text = resources.files("etholoop.io").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(text).render(**page) + "\n"
+
+
+def figure(value: float | None, unit: str = "") -> str:
+    """Three decimals for shares, two for pixels, a dash for what does not exist."""
+    if value is None:
+        return "–"
+    return f"{value:.2f} {unit}" if unit else f"{value:.3f}"
+
+
+def interval(value: tuple[float | None, float | None] | None, unit: str = "") -> str:
+    """A 95 % interval in words."""
+    if not value or None in value:
+        return "no interval"
+    decimals = 2 if unit else 3
+    return f"{value[0]:.{decimals}f} to {value[1]:.{decimals}f}"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}".replace(",", " ")

@@ -1,0 +1,37 @@
+"""Settings of the heatmap refiner. Without torch, so that params.yaml can be checked at once."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from etholoop.params import Section
+
+
+class Params(Section):
+    """Settings of the network, of its training and of its use.
+
+    A training takes ``epochs * epoch_steps`` steps whatever the number of labels, so that its length is known beforehand.
+    """
+
+    crop_px: int = Field(192, ge=32, multiple_of=32, description="side of the square crop that the network sees")
+    margin: float = Field(1.1, gt=0.5, le=4, description="side of the crop in diagonals of the box")
+    width: int = Field(32, ge=4, multiple_of=2, description="channels of the two fine layers that are learnt from nothing")
+    sigma_px: float = Field(3.0, gt=0, description="standard deviation of the target around a keypoint, pixels of the crop")
+    tta: Literal[1, 2, 4, 8] = Field(8, description="views averaged in use: as is, mirrored, and both in quarter turns")
+
+    epochs: int = Field(30, ge=1)
+    epoch_steps: int = Field(50, ge=1, description="steps between two looks at the validation images, and between two saved states")
+    batch: int = Field(16, ge=2)
+    lr: float = Field(0.002, gt=0)
+    warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    weight_decay: float = Field(0.02, ge=0)
+    ema: float = Field(0.99, ge=0, lt=1, description="how slowly the averaged weights, which are the ones kept, follow")
+
+    degrees: float = Field(180.0, ge=0, le=180, description="random turns; 180 for cameras from above, about 30 from the side")
+    flip: float = Field(0.5, ge=0, le=1, description="share of mirrored crops; keypoints change names by the skeleton's left_right")
+    zoom: float = Field(0.25, ge=0, le=1, description="random size, plus and minus, on a logarithmic scale")
+    shift: float = Field(0.08, ge=0, le=0.5, description="random displacement of the box in sides of the crop: detectors err")
+    light: float = Field(1.0, ge=0, le=2, description="strength of random brightness, contrast, tint, blur and noise")
+
+    device: str = Field("cpu", description="cpu, or for example cuda:0; only the CPU gives the same bytes each time")
+    threads: int | None = Field(None, ge=1, description="CPU threads; null = all cores. Other numbers of threads may round differently")

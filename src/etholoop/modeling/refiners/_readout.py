@@ -1,0 +1,74 @@
+"""Heatmaps: what the network is asked to give, how far off it is, and how a place is read from it.
+
+A heatmap is a probability over the places of the crop (softmax), one per keypoint. All coordinates are pixels of the crop.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from etholoop.modeling.refiners._network import STRIDE
+
+VIEWS = ((0, False), (0, True), (2, False), (2, True), (1, False), (1, True), (3, False), (3, True))
+"""Quarter turns and mirrorings whose heatmaps are averaged; the first n of them for ``tta = n``."""
+
+READ_SIGMAS = 2.5
+"""Half side of the square around the peak, in sigmas, whose centre of mass is the place and whose mass is the confidence."""
+
+
+def cell_centres(n_cells: int, device: torch.device | None = None) -> torch.Tensor:
+    """Crop coordinates of the centres of heatmap pixels."""
+    return (torch.arange(n_cells, device=device) + 0.5) * STRIDE
+
+
+def targets(points: torch.Tensor, n_cells: int, sigma_px: float) -> torch.Tensor:
+    """Heatmaps (..., n, n) with a normal distribution around each point (..., 2), each summing to 1."""
+    centres = cell_centres(n_cells, points.device)
+    profiles = torch.exp(-0.5 * ((points[..., None] - centres) / sigma_px) ** 2)
+    profiles = profiles / profiles.sum(-1, keepdim=True).clamp(min=1e-12)
+    return profiles[..., 1, :, None] * profiles[..., 0, None, :]
+
+
+def loss(logits: torch.Tensor, points: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    """Mean cross-entropy between targets and heatmaps; missing points (NaN) and points beyond the crop do not count."""
+    n_cells = logits.shape[-1]
+    counts = ((points > 0) & (points < n_cells * STRIDE)).all(-1)
+    wanted = targets(torch.where(counts[..., None], points, 0.0), n_cells, sigma_px)
+    surprise = -(wanted.flatten(2) * logits.flatten(2).log_softmax(-1)).sum(-1)
+    # where, not a product: nothing of a missing point may come through, not even NaN
+    return torch.where(counts, surprise, 0.0).sum() / counts.sum().clamp(min=1)
+
+
+def heatmaps(network: nn.Module, crops: torch.Tensor, flip_index: Sequence[int], tta: int) -> torch.Tensor:
+    """Heatmaps (n, K, h, h), the mean over ``tta`` views of each crop."""
+    total = torch.zeros(())
+    for turns, mirrored in VIEWS[:tta]:
+        view = torch.rot90(crops, turns, (2, 3))
+        logits = network(view.flip(3) if mirrored else view)
+        maps = logits.flatten(2).softmax(-1).view_as(logits)
+        if mirrored:
+            maps = maps.flip(3)[:, list(flip_index)]
+        total = total.to(maps.device) + torch.rot90(maps, -turns, (2, 3))
+    return total / tta
+
+
+def read(maps: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    """Places and confidences (n, K, 3) of heatmaps.
+
+    The place is the centre of mass of a square around the highest value, moved there three times so that it is centred on
+    itself; the confidence is the probability inside that square.
+    """
+    n_cells = maps.shape[-1]
+    centres = cell_centres(n_cells, maps.device)
+    reach = READ_SIGMAS * sigma_px
+    peak = maps.flatten(2).argmax(-1)
+    x, y = centres[peak % n_cells], centres[peak // n_cells]
+    for _ in range(3):
+        columns = ((centres - x[..., None]).abs() <= reach).to(maps.dtype)
+        rows = ((centres - y[..., None]).abs() <= reach).to(maps.dtype)
+        near = maps * rows[..., :, None] * columns[..., None, :]
+        mass = near.sum((2, 3))
+        x = (near.sum(2) * centres).sum(-1) / mass
+        y = (near.sum(3) * centres).sum(-1) / mass
+    return torch.stack([x, y, mass.clamp(0, 1)], -1)

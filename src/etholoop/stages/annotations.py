@@ -1,0 +1,174 @@
+"""annotations: the snapshot of labels → tables, after checking every label against its source, the skeleton and the ethogram."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from etholoop.core import labels
+from etholoop.core.labels import Extent, Record, Rows
+from etholoop.core.naming import source_id
+from etholoop.errors import FaultsError
+from etholoop.io import atomic, snapshot, tables
+from etholoop.io.vocabulary import read_ethogram, read_skeleton
+from etholoop.params import Section
+from etholoop.project import Project
+from etholoop.schema.annotations import Bouts, Boxes, Dropped, Keypoints, LabelledFrames, LookedAt
+from etholoop.schema.columns import frame_uid, parse_frame_uid
+from etholoop.schema.ethogram import Ethogram
+from etholoop.schema.skeleton import Skeleton
+from etholoop.schema.videos import Images, Quarantine, Videos
+
+REMEDY = "No table was written. Correct these labels (or skeleton.yaml, ethogram.yaml), or add the source that is missing."
+
+TABLES = {
+    "labelled_frames": (LabelledFrames, ["video_id", "frame"]),
+    "boxes": (Boxes, ["video_id", "frame", "instance"]),
+    "keypoints": (Keypoints, ["video_id", "frame", "instance"]),
+    "bouts": (Bouts, ["video_id", "subject", "start_frame", "stop_frame", "behaviour"]),
+    "looked_at": (LookedAt, ["video_id", "subject", "start_frame"]),
+}
+"""Schema and order of rows of each table; keypoints of one animal stay in the order of the skeleton."""
+
+
+class Params(Section):
+    """Whose label counts, and what happens to places outside of the image."""
+
+    prefer: tuple[str, ...] = ()
+    """Annotators by precedence where several labelled the same frame or time; the others follow by name."""
+    out_of_frame: Literal["fault", "clip"] = "fault"
+    """``clip`` cuts boxes at the image's edge and makes keypoints outside of it missing. Up to 1 pixel is always moved onto the edge."""
+
+
+def run(project: Project, params: Params) -> None:
+    """Write the annotation tables, what was dropped and why, and a status.
+
+    Raises:
+        FaultsError: every label that cannot be true, each with its frame and annotator.
+    """
+    given = snapshot.read(project.snapshot)
+    skeleton, ethogram = read_skeleton(project.skeleton), read_ethogram(project.ethogram)
+    videos, images = tables.read(project.manifest / "videos.parquet", Videos), tables.read(project.manifest / "images.parquet", Images)
+    quarantine = tables.read(project.manifest / "quarantine.parquet", Quarantine)
+    extents = _extents(videos, images)
+    frames, behaviours, dropped = _without_quarantine(given, _quarantined(quarantine, images), extents)
+    faults = _faults(frames, behaviours, skeleton, ethogram, extents, clip=params.out_of_frame == "clip")
+    if faults:
+        raise FaultsError(str(project.snapshot), faults, REMEDY)
+    frames, lost = _clipped(frames, extents)
+    rows = labels.rows_of(frames, behaviours, skeleton, params.prefer)
+    _write(project, rows, dropped + lost, _status(given, rows, dropped + lost, params))
+
+
+def _extents(videos: pd.DataFrame, images: pd.DataFrame) -> dict[str, Extent]:
+    numbers: dict[str, set[int]] = {}
+    for image in images.to_dict("records"):
+        numbers.setdefault(image["video_id"], set()).add(int(image["frame"]))
+    extents = {}
+    for video in videos.to_dict("records"):
+        frames = frozenset(numbers[video["video_id"]]) if video["video_id"] in numbers else None
+        extents[video["video_id"]] = Extent(int(video["width"]), int(video["height"]), int(video["n_frames"]), frames)
+    return extents
+
+
+def _quarantined(quarantine: pd.DataFrame, images: pd.DataFrame) -> dict[str, str]:
+    """Reasons by what cannot be used: the id that a file in quarantine would have had, or the uid of a single image."""
+    from etholoop.io.images import is_image
+
+    reasons, single = {}, []
+    for row in quarantine.itertuples(index=False):
+        kind, _, name = str(row.path).partition("/")
+        if kind == "images" and is_image(Path(name)):
+            single.append(row)
+        else:
+            reasons[source_id(name, is_folder=kind == "images")] = _reason(row)
+    return reasons | _quarantined_images(single, images)
+
+
+def _quarantined_images(rows: list[Any], images: pd.DataFrame) -> dict[str, str]:
+    """Reasons by uid. An image's number comes from all names of its folder, as in the manifest."""
+    from etholoop.io.images import frame_numbers
+
+    reasons = {}
+    by_path = {Path(row.path): row for row in rows}
+    for folder in sorted({path.parent for path in by_path}):
+        broken = [path for path in by_path if path.parent == folder]
+        good = [Path(path) for path in images["path"] if Path(path).parent == folder]
+        video_id = source_id(folder.as_posix().removeprefix("images/"), is_folder=True)
+        for number, path in frame_numbers([*broken, *good]).items():
+            if path in by_path:
+                reasons[frame_uid(video_id, number)] = _reason(by_path[path])
+    return reasons
+
+
+def _reason(row: Any) -> str:
+    return f"in quarantine: {row.reason} ({row.path})"
+
+
+def _without_quarantine(
+    given: snapshot.Snapshot, quarantined: dict[str, str], extents: dict[str, Extent]
+) -> tuple[list[Record], list[Record], list[dict[str, str]]]:
+    """A broken file must not stop the others, so its labels wait until it is mended; they are counted."""
+    # a file may be in quarantine because another one, which is good, has its id or content
+    waiting = {name: reason for name, reason in quarantined.items() if name not in extents}
+    frames, behaviours, dropped = [], [], []
+    for record in given.frames:
+        reason = waiting.get(record["uid"]) or waiting.get(parse_frame_uid(record["uid"])[0])
+        if reason:
+            dropped.append({"what": "frame", "name": record["uid"], "source": record["annotator"], "reason": reason})
+        else:
+            frames.append(record)
+    for record in given.behaviours:
+        reason = waiting.get(record["video"])
+        if reason:
+            dropped.append({"what": "behaviour", "name": record["video"], "source": record["annotator"], "reason": reason})
+        else:
+            behaviours.append(record)
+    return frames, behaviours, dropped
+
+
+def _faults(
+    frames: list[Record], behaviours: list[Record], skeleton: Skeleton, ethogram: Ethogram, extents: dict[str, Extent], *, clip: bool
+) -> list[str]:
+    faults = [fault for record in frames for fault in labels.frame_faults(record, skeleton, extents, clip=clip)]
+    return faults + [fault for record in behaviours for fault in labels.behaviour_faults(record, ethogram, extents)]
+
+
+def _clipped(frames: list[Record], extents: dict[str, Extent]) -> tuple[list[Record], list[dict[str, str]]]:
+    clipped, dropped = [], []
+    for record in frames:
+        inside, lost = labels.clipped_frame(record, extents[parse_frame_uid(record["uid"])[0]])
+        clipped.append(inside)
+        dropped += [{"what": "keypoint", "name": record["uid"], "source": record["annotator"], "reason": reason} for reason in lost]
+    return clipped, dropped
+
+
+def _status(given: snapshot.Snapshot, rows: Rows, dropped: list[dict[str, str]], params: Params) -> dict[str, Any]:
+    annotators = sorted({record["annotator"] for record in given.frames + given.behaviours})
+    return {
+        "annotators_by_precedence": labels.preference(annotators, params.prefer),
+        "contested_behaviours": rows.contested_behaviours,
+        "contested_frames": len(rows.contested_frames),
+        "dropped": dict(Counter(row["what"] for row in dropped)),
+        "frames_by_annotator": dict(Counter(row["source"] for row in rows.labelled_frames)),
+        "frames_by_status": dict(Counter(row["status"] for row in rows.labelled_frames)),
+        "n_boxes": len(rows.boxes),
+        "n_bouts": len(rows.bouts),
+    }
+
+
+def _write(project: Project, rows: Rows, dropped: list[dict[str, str]], status: dict[str, Any]) -> None:
+    """All tables or none: a stage killed in between leaves the old ones together."""
+    with atomic.new_folder(project.annotations) as folder:
+        for name, (schema, order) in TABLES.items():
+            table = tables.from_rows(getattr(rows, name), schema)
+            tables.write(_sorted(table, order), schema, folder / f"{name}.parquet")
+        table = tables.from_rows(dropped, Dropped)
+        tables.write(_sorted(table, ["what", "name", "source", "reason"]), Dropped, folder / "dropped.parquet")
+        atomic.write_text(folder / "status.json", json.dumps(status, sort_keys=True, indent=2, ensure_ascii=False) + "\n")
+
+
+def _sorted(table: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+    return table.sort_values(order, kind="stable", ignore_index=True)

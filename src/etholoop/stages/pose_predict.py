@@ -1,0 +1,276 @@
+"""pose_predict: the trained model looks at frames → boxes, probabilities of every class, keypoints, embeddings.
+
+Results are kept per source, so a new video costs one video. Without a model all tables are empty.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pydantic import Field
+from tqdm import tqdm
+
+from etholoop import registry
+from etholoop.errors import EthoLoopError
+from etholoop.io import atomic, tables
+from etholoop.io.memo import Memo, digest, file_digest
+from etholoop.params import Section
+from etholoop.project import Project
+from etholoop.schema.annotations import LabelledFrames
+from etholoop.schema.frames import Frames
+from etholoop.schema.predictions import Detections, Embeddings, PredictedFrames, PredictedKeypoints
+from etholoop.schema.skeleton import Skeleton
+from etholoop.schema.videos import Images, Videos
+
+if TYPE_CHECKING:
+    from etholoop.io.sources import Source
+    from etholoop.modeling.records import Prediction
+
+VERSION = 1
+"""To be changed with the meaning of the tables, so that old results in the memo are not used."""
+
+TABLES: dict[str, pa.DataFrameSchema] = {
+    "frames": PredictedFrames,
+    "detections": Detections,
+    "keypoints": PredictedKeypoints,
+    "embeddings": Embeddings,
+}
+
+
+class Params(Section):
+    """Which frames are looked at, and what counts as found."""
+
+    confidence: float = Field(0.05, ge=0, lt=1, description="least probability; low: evaluation and selection need the doubtful ones")
+    iou: float = Field(0.7, gt=0, le=1, description="two boxes of one class that overlap more are one animal")
+    max_detections: int | None = Field(None, ge=1, description="per frame; null = twice the expected animals plus 5, or 300 when unknown")
+    every: int | None = Field(None, ge=1, description="null = sampled and labelled frames; N = every N-th frame of each video as well")
+    imgsz: int | None = Field(None, ge=32, multiple_of=32, description="null = as trained")
+    flip: bool = Field(False, description="average the keypoints with those of the mirrored image; takes twice the time")
+    batch: int = Field(8, ge=1)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The models of this run and what identifies them; ``refiner`` is None when there is none."""
+
+    detector: Any
+    refiner: Any
+    identity: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the detector's weights."""
+        return self.identity["weights"]
+
+
+def run(project: Project, params: Params) -> None:
+    """Predict every source and write the four tables."""
+    from etholoop.io.sources import open_sources
+    from etholoop.io.vocabulary import read_skeleton
+
+    model = load_model(project)
+    parts: list[Path] = []
+    if model is not None:
+        skeleton = read_skeleton(project.skeleton)
+        check_fits(model, skeleton)
+        videos = tables.read(project.manifest / "videos.parquet", Videos)
+        sources = open_sources(project.root, videos, tables.read(project.manifest / "images.parquet", Images))
+        wanted = wanted_frames(project, sources, params.every)
+        memo = Memo(project.memo, "pose_predict")
+        settings = predict_settings(params, skeleton)
+        for name, frames in tqdm(sorted(wanted.items()), desc="predicting poses", unit="source", disable=None):
+            parts.append(predicted(memo, model, sources[name], frames, skeleton, settings))
+    with atomic.new_folder(project.pose_predictions) as folder:
+        for name, schema in TABLES.items():
+            tables.write(join([part / f"{name}.parquet" for part in parts], schema), schema, folder / f"{name}.parquet")
+
+
+def load_model(project: Project) -> Model | None:
+    """Detector and refiner, or None when no detector was trained.
+
+    Raises:
+        EthoLoopError: the status says trained, but the weights are missing or another file.
+    """
+    status = read_status(project.pose_model)
+    if not status["trained"]:
+        return None
+    weights = project.pose_model / "best.pt"
+    if not weights.is_file():
+        raise EthoLoopError(f"{weights}: not found, but status.json says that a model was trained. Run `dvc checkout` or `etholoop repro`.")
+    device = best_device()
+    plugin = registry.load("etholoop.modeling.detectors", status["detector"])
+    refined = read_status(project.refiner_model)
+    refiner_weights = project.refiner_model / "weights.pt"
+    refiner = None
+    if refined["trained"]:
+        refiner = registry.load("etholoop.modeling.refiners", refined["refiner"]).Refiner.load(refiner_weights)
+    identity = {
+        "detector": status["detector"],
+        "weights": file_digest(weights),
+        "version": plugin.VERSION,
+        "refiner": [refined["refiner"], file_digest(refiner_weights)] if refiner else None,
+        # a GPU rounds differently, so its results are kept apart
+        "device": device,
+    }
+    return Model(plugin.Predictor.load(weights, device), refiner, identity)
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Content of ``status.json``."""
+    path = folder / "status.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EthoLoopError(f"{path}: file not found. `etholoop repro` makes it.") from None
+    except json.JSONDecodeError as error:
+        raise EthoLoopError(f"{path}: not readable as JSON ({error}). Remove it and run `etholoop repro`.") from error
+
+
+def best_device() -> str:
+    """``cuda`` where torch can use one, otherwise ``cpu``."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def check_fits(model: Model, skeleton: Skeleton) -> None:
+    """The model must find what the skeleton names.
+
+    Raises:
+        EthoLoopError: other species, or another number of keypoints.
+    """
+    found = (tuple(model.detector.species), model.detector.n_keypoints)
+    expected = (skeleton.species, len(skeleton.keypoints))
+    if found != expected:
+        raise EthoLoopError(
+            f"models/pose/best.pt finds species {', '.join(found[0])} with {found[1]} keypoints, label_studio/skeleton.yaml names "
+            f"{', '.join(expected[0])} with {expected[1]}. Run `etholoop repro` to train anew."
+        )
+
+
+def predict_settings(params: Params, skeleton: Skeleton) -> dict[str, Any]:
+    """What decides a prediction, with the limit per frame worked out."""
+    limit = params.max_detections or (300 if skeleton.n_animals is None else 2 * skeleton.n_animals + 5)
+    return {**params.model_dump(exclude={"every"}), "max_detections": limit}
+
+
+def wanted_frames(project: Project, sources: dict[str, "Source"], every: int | None) -> dict[str, list[int]]:
+    """Frames to look at, by source: sampled and labelled ones (not the unusable), and every N-th of a video if asked for."""
+    sampled = tables.read(project.frames / "frames.parquet", Frames)
+    labelled = tables.read(project.annotations / "labelled_frames.parquet", LabelledFrames)
+    labelled = labelled[labelled["status"] != "unusable"]
+    wanted: dict[str, set[int]] = {}
+    for table in (sampled, labelled):
+        for video_id, frame in zip(table["video_id"], table["frame"], strict=True):
+            wanted.setdefault(video_id, set()).add(int(frame))
+    if every is not None:
+        for video_id, source in sources.items():
+            step = every if source.kind == "video" else 1
+            wanted.setdefault(video_id, set()).update(map(int, source.frames[::step]))
+    lost = sorted(set(wanted) - set(sources))
+    if lost:
+        raise EthoLoopError(f"frames of sources that are not in the manifest: {', '.join(lost)}. Run `etholoop repro`.")
+    return {video_id: sorted(frames) for video_id, frames in wanted.items()}
+
+
+def predicted(memo: Memo, model: Model, source: "Source", frames: list[int], skeleton: Skeleton, settings: dict[str, Any]) -> Path:
+    """Folder with the tables of one source, from the memo if nothing that matters has changed."""
+    key = digest(
+        source=[source.video_id, source.sha256, source.width, source.height],
+        frames=frames,
+        model=model.identity,
+        settings=settings,
+        names=list(skeleton.keypoint_names),
+        version=VERSION,
+    )
+
+    def make(folder: Path) -> None:
+        rows = Rows(source.video_id, skeleton.keypoint_names, tuple(model.detector.species), model.sha256)
+        for frame, prediction in look(model, source, frames, settings):
+            rows.add(frame, prediction)
+        for name, table in rows.tables().items():
+            tables.write(table, TABLES[name], folder / f"{name}.parquet")
+
+    return memo.result(key, make)
+
+
+def look(model: Model, source: "Source", frames: list[int], settings: dict[str, Any]) -> Iterator[tuple[int, "Prediction"]]:
+    """Predictions of a source's frames, read as a stream."""
+    options = {name: value for name, value in settings.items() if name != "batch"}
+    shown = tqdm(source.read(frames), total=len(frames), desc=source.video_id, unit="frame", leave=False, disable=None)
+    for chunk in batches(shown, settings["batch"]):
+        found = model.detector.predict([image for _, image in chunk], **options)
+        for (frame, image), prediction in zip(chunk, found, strict=True):
+            yield frame, prediction if model.refiner is None else refined(model.refiner, image, prediction)
+
+
+def refined(refiner: Any, image: np.ndarray, prediction: "Prediction") -> "Prediction":
+    """The same animals after a second look inside each box."""
+    if not len(prediction.boxes):
+        return prediction
+    return replace(prediction, keypoints=refiner.refine(image, prediction.boxes, prediction.keypoints))
+
+
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of ``size`` items, the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class Rows:
+    """Collects the four tables of one source."""
+
+    def __init__(self, video_id: str, keypoint_names: tuple[str, ...], species: tuple[str, ...], weights: str):
+        self.video_id = video_id
+        self.keypoint_names = keypoint_names
+        self.species = species
+        self.weights = weights
+        self.frames: list[dict[str, Any]] = []
+        self.detections: list[dict[str, Any]] = []
+        self.keypoints: list[dict[str, Any]] = []
+        self.embeddings: list[np.ndarray] = []
+
+    def add(self, frame: int, prediction: "Prediction") -> None:
+        """Add what was found in one frame; animals come by falling confidence."""
+        place = {"video_id": self.video_id, "frame": frame}
+        self.frames.append({**place, "n_detections": len(prediction.boxes)})
+        self.embeddings.append(prediction.embedding)
+        for number, (box, probabilities) in enumerate(zip(prediction.boxes, prediction.probabilities, strict=True)):
+            corners = dict(zip(("x_min", "y_min", "x_max", "y_max"), map(float, box), strict=True))
+            best = int(probabilities.argmax())
+            row = {**place, "instance": number, "species": self.species[best], **corners, "confidence": float(probabilities[best])}
+            every_class = {f"p_{name}": value for name, value in zip(self.species, probabilities, strict=True)}
+            self.detections.append({**row, "source": self.weights, **every_class})
+            for name, (x, y, confidence) in zip(self.keypoint_names, prediction.keypoints[number], strict=True):
+                point = {"keypoint": name, "x": float(x), "y": float(y), "confidence": float(confidence)}
+                self.keypoints.append({**place, "instance": number, **point})
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables, typed; columns of classes and embeddings are there even without a row."""
+        detections = tables.from_rows(self.detections, Detections)
+        for name in self.species:
+            values = detections.get(f"p_{name}", pd.Series(dtype="float32"))
+            detections[f"p_{name}"] = values.astype("float32")
+        vectors = np.stack(self.embeddings).astype(np.float32) if self.embeddings else np.zeros((0, 0), np.float32)
+        embeddings = pd.DataFrame(vectors, columns=[f"e_{number}" for number in range(vectors.shape[1])])
+        frames = tables.from_rows(self.frames, PredictedFrames)
+        return {
+            "frames": frames,
+            "detections": detections,
+            "keypoints": tables.from_rows(self.keypoints, PredictedKeypoints),
+            "embeddings": pd.concat([frames[["video_id", "frame"]], embeddings], axis=1),
+        }
+
+
+def join(paths: list[Path], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Tables of all sources, one below the other; no sources give an empty table."""
+    if not paths:
+        return tables.empty(schema)
+    return pd.concat([tables.read(path, schema) for path in paths], ignore_index=True)
