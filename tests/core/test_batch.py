@@ -48,11 +48,6 @@ def test_gap_of_a_broken_frame_rate_is_rounded_up():
     assert chosen(pick(frames_of("c", [0, 29, 30]), n=3)) == [("c", 0), ("c", 30)]
 
 
-def test_labelled_frames_keep_their_distance_too():
-    batch = pick(frames_of("a", [5, 50]), labelled=pd.DataFrame({"video_id": ["a", "b"], "frame": [0, 50]}))
-    assert chosen(batch) == [("a", 50)]
-
-
 def test_image_folders_have_no_clock():
     assert len(pick(frames_of("folder", [1, 2, 3, 4])).picks) == 4
 

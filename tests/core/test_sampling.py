@@ -14,7 +14,7 @@ def footage(**lengths: int) -> list[Footage]:
     return [Footage(video_id, np.arange(n)) for video_id, n in lengths.items()]
 
 
-def take(strategy, sources, n, features=None, largest=None, seed=42, **settings):
+def take(strategy, sources, n, features=None, *, largest=None, seed=42, **settings):
     return strategy.sample(sources, features or {}, n, max_per_video=largest, params=strategy.Params(**settings), seed=seed)
 
 
@@ -184,3 +184,11 @@ def test_blur_of_an_image_smaller_than_its_kernel():
 def test_shrinking_keeps_the_mean(height: int, width: int):
     image = np.random.default_rng(height * 100 + width).integers(0, 255, (height, width))
     assert shrink(image, 7, 5).mean() == pytest.approx(image.mean())
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (33, 7), (2, 2), (1, 5)])
+def test_grey_and_blur_equal_opencv(shape: tuple[int, int]):
+    cv2 = pytest.importorskip("cv2")
+    image = np.random.default_rng(shape[0]).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(grey(image), cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+    np.testing.assert_array_equal(blur_5x5(grey(image)), cv2.GaussianBlur(grey(image), (5, 5), 0))

@@ -79,7 +79,7 @@ def test_assigned_groups_win():
 
 
 def test_unknown_assigned_group_names_the_nearest():
-    with pytest.raises(FaultsError, match="session_1a.*did you mean 'session_1'"):
+    with pytest.raises(FaultsError, match=r"session_1a.*did you mean 'session_1'"):
         grouped(videos(["a"], ["session_1"]), assign={"session_1a": "test"})
 
 
@@ -107,7 +107,7 @@ def test_blocks_cover_the_recording_and_differ_only_across_gaps():
     used = np.flatnonzero(frames != "gap")
     changes = np.flatnonzero(frames[used][1:] != frames[used][:-1])
     assert len(changes) and (used[changes + 1] - used[changes] == 16).all()  # 15 frames lie between
-    assert {name: len({g for g in table.loc[table["split"] == name, "group"]}) for name in ("test", "val")} == {"test": 2, "val": 2}
+    assert {name: len(set(table.loc[table["split"] == name, "group"])) for name in ("test", "val")} == {"test": 2, "val": 2}
 
 
 def test_gap_takes_from_the_training_block():
@@ -123,28 +123,28 @@ def test_gap_takes_from_the_training_block():
 
 
 def test_fractional_gap_is_rounded_up():
-    table = cut(
-        videos(["a"], n_frames=30).assign(fps_num=30000, fps_den=1001),
-        blocks=3,
-        gap_s=0.1,
-        assign={f"a#{i}": s for i, s in enumerate(["train", "val", "test"])},
-    )
-    assert (table.loc[table["split"] == "gap", "stop_frame"] - table.loc[table["split"] == "gap", "start_frame"]).tolist() == [3, 3]
+    """A tenth of a second is 2.997 frames at 30000/1001."""
+    one_each = {"a#0": "train", "a#1": "val", "a#2": "test"}
+    table = cut(videos(["a"], n_frames=30).assign(fps_num=30000, fps_den=1001), blocks=3, gap_s=0.1, assign=one_each)
+    gaps = table[table["split"] == "gap"]
+    assert (gaps["stop_frame"] - gaps["start_frame"]).tolist() == [3, 3]
 
 
 def test_blocks_of_an_image_folder_go_over_existing_images():
-    """Ten images numbered 0, 100, …, 900: two blocks of five images, not of 450 numbers each."""
-    images = pd.DataFrame({"video_id": "a", "frame": np.arange(10) * 100})
-    folder = videos(["a"], n_frames=901, kind="images", fps=0)
-    table = cut(folder, images, blocks=2, gap_frames=50, test=0.0, val=0.0, assign={"a#1": "val"})
+    """Ten images numbered 5, 105, …, 905: two blocks of five images, and a gap counted in images."""
+    images = pd.DataFrame({"video_id": "a", "frame": np.arange(10) * 100 + 5})
+    folder = videos(["a"], n_frames=906, kind="images", fps=0)
+    table = cut(folder, images, blocks=2, gap_frames=0, test=0.0, val=0.0, assign={"a#1": "val"})
     assert splits.split_of(table, ["a"] * 10, images["frame"]).tolist() == ["train"] * 5 + ["val"] * 5
-    wider = cut(folder, images, blocks=2, gap_frames=150, test=0.0, val=0.0, assign={"a#1": "val"})
-    assert splits.split_of(wider, ["a"] * 10, images["frame"]).tolist() == ["train"] * 4 + ["gap"] + ["val"] * 5
+    wider = cut(folder, images, blocks=2, gap_frames=2, test=0.0, val=0.0, assign={"a#1": "val"})
+    assert splits.split_of(wider, ["a"] * 10, images["frame"]).tolist() == ["train"] * 3 + ["gap"] * 2 + ["val"] * 5
+    assert wider["start_frame"].tolist()[0] == 0 and wider["stop_frame"].tolist()[-1] == 906
 
 
 def test_gap_longer_than_a_block_is_a_fault_of_that_block():
-    with pytest.raises(FaultsError, match=r"the gap of 20 frames leaves nothing of \[0, 10\)"):
+    with pytest.raises(FaultsError) as error:
         cut(videos(["a"]), gap_s=2.0, test=0.0, val=0.0, assign={"a#1": "test"})
+    assert error.value.faults == [f"a#{block}: the gap of 20 leaves nothing of its 10 frames" for block in (0, 2)]
 
 
 def test_too_few_frames_for_the_blocks():

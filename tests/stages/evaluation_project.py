@@ -39,9 +39,25 @@ def new_project(root, videos=("cage1", "cage2", "cage3"), splits=("train", "val"
 
 
 def video(video_id, **changes):
-    row = dict(video_id=video_id, kind="video", path=f"videos/{video_id}.mp4", sha256="0" * 64, n_frames=100, n_frames_header=100)
-    row |= dict(fps_num=25, fps_den=1, duration_s=4.0, width=200, height=100, codec="h264", pix_fmt="yuv420p", rotation=0)
-    row |= dict(variable_rate=False, session=video_id, subject=None, camera=None, start_time=None)
+    row = {
+        "video_id": video_id,
+        "kind": "video",
+        "path": f"videos/{video_id}.mp4",
+        "sha256": "0" * 64,
+        "n_frames": 100,
+        "n_frames_header": 100,
+    }
+    row |= {
+        "fps_num": 25,
+        "fps_den": 1,
+        "duration_s": 4.0,
+        "width": 200,
+        "height": 100,
+        "codec": "h264",
+        "pix_fmt": "yuv420p",
+        "rotation": 0,
+    }
+    row |= {"variable_rate": False, "session": video_id, "subject": None, "camera": None, "start_time": None}
     return row | changes
 
 
@@ -67,7 +83,7 @@ def keypoints(video_id, frame, instance=0, nose=(15, 25), tail=(45, 35)):
     return [{**common, **row, "visibility": 0 if np.isnan(row["x"]) else 2} for row in rows]
 
 
-def write_labels(project, boxes=(), points=(), frames=None, bouts=(), empty=()):
+def write_labels(project, boxes=(), points=(), frames=None, *, bouts=(), empty=()):
     """Labelled frames are those with boxes, with status animals, and ``empty`` ones (video_id, frame), unless ``frames`` are given."""
     boxes, points = list(boxes), list(points)
     if frames is None:

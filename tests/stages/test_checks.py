@@ -101,19 +101,19 @@ def test_good_labels_are_green_and_give_the_same_bytes(tmp_path):
 
 
 BAD_LABELS = {
-    "inside_image": dict(boxes=[box("cage1", 3, corners=(150, 20, 203, 40))], points=[]),
-    "positive_area": dict(boxes=[box("cage1", 3, corners=(50, 20, 50, 40))]),
-    "species_known": dict(boxes=[box("cage1", 3, species="mouze")]),
-    "marked_once": dict(boxes=[box("cage1", 3), box("cage1", 3, 1, (10, 20, 50.5, 40))]),
-    "frame_is_labelled": dict(boxes=[box("cage1", 3), box("cage1", 4)], frames=[labelled("cage1", 3)]),
-    "frame_exists": dict(boxes=[box("cage1", 100)]),
-    "count_fits_status": dict(boxes=[box("cage1", 3)], frames=[labelled("cage1", 3, 0, "no_animal")]),
-    "has_box": dict(boxes=[box("cage1", 3)], points=keypoints("cage1", 3, 1)[:1]),
-    "placed_if_visible": dict(boxes=[box("cage1", 3)], points=[keypoints("cage1", 3)[0] | {"x": np.nan}]),
-    "keypoint_known": dict(boxes=[box("cage1", 3)], points=[keypoints("cage1", 3)[0] | {"keypoint": "noze"}]),
-    "inside_video": dict(bouts=[dict(video_id="cage1", subject="", behaviour="groom", start_frame=90, stop_frame=101)]),
-    "source_known": dict(bouts=[dict(video_id="cage77", subject="", behaviour="groom", start_frame=0, stop_frame=1)]),
-    "behaviour_known": dict(bouts=[dict(video_id="cage1", subject="", behaviour="gruum", start_frame=0, stop_frame=1)]),
+    "inside_image": {"boxes": [box("cage1", 3, corners=(150, 20, 203, 40))], "points": []},
+    "positive_area": {"boxes": [box("cage1", 3, corners=(50, 20, 50, 40))]},
+    "species_known": {"boxes": [box("cage1", 3, species="mouze")]},
+    "marked_once": {"boxes": [box("cage1", 3), box("cage1", 3, 1, (10, 20, 50.5, 40))]},
+    "frame_is_labelled": {"boxes": [box("cage1", 3), box("cage1", 4)], "frames": [labelled("cage1", 3)]},
+    "frame_exists": {"boxes": [box("cage1", 100)]},
+    "count_fits_status": {"boxes": [box("cage1", 3)], "frames": [labelled("cage1", 3, 0, "no_animal")]},
+    "has_box": {"boxes": [box("cage1", 3)], "points": keypoints("cage1", 3, 1)[:1]},
+    "placed_if_visible": {"boxes": [box("cage1", 3)], "points": [keypoints("cage1", 3)[0] | {"x": np.nan}]},
+    "keypoint_known": {"boxes": [box("cage1", 3)], "points": [keypoints("cage1", 3)[0] | {"keypoint": "noze"}]},
+    "inside_video": {"bouts": [{"video_id": "cage1", "subject": "", "behaviour": "groom", "start_frame": 90, "stop_frame": 101}]},
+    "source_known": {"bouts": [{"video_id": "cage77", "subject": "", "behaviour": "groom", "start_frame": 0, "stop_frame": 1}]},
+    "behaviour_known": {"bouts": [{"video_id": "cage1", "subject": "", "behaviour": "gruum", "start_frame": 0, "stop_frame": 1}]},
 }
 
 
@@ -194,14 +194,14 @@ def test_good_predictions_are_green(tmp_path):
 
 
 BAD_PREDICTIONS = {
-    "confidence_is_largest": dict(detections=[detection("cage1", 3, p_mouse=0.5)]),
-    "positive_area": dict(detections=[detection("cage1", 3, corners=(50, 20, 10, 40))]),
-    "species_known": dict(detections=[detection("cage1", 3, species="rat")]),
-    "frame_exists": dict(detections=[detection("cage1", 100)]),
-    "count_fits": dict(detections=[], frames=[{"video_id": "cage1", "frame": 3, "n_detections": 2}]),
-    "has_detection": dict(detections=[detection("cage1", 3)], points=predicted_keypoints("cage1", 3, 1)[:1]),
-    "finite_if_given": dict(detections=[detection("cage1", 3)], points=predicted_keypoints("cage1", 3, tail=(1, np.nan))),
-    "keypoint_known": dict(detections=[detection("cage1", 3)], points=[predicted_keypoints("cage1", 3)[0] | {"keypoint": "ear"}]),
+    "confidence_is_largest": {"detections": [detection("cage1", 3, p_mouse=0.5)]},
+    "positive_area": {"detections": [detection("cage1", 3, corners=(50, 20, 10, 40))]},
+    "species_known": {"detections": [detection("cage1", 3, species="rat")]},
+    "frame_exists": {"detections": [detection("cage1", 100)]},
+    "count_fits": {"detections": [], "frames": [{"video_id": "cage1", "frame": 3, "n_detections": 2}]},
+    "has_detection": {"detections": [detection("cage1", 3)], "points": predicted_keypoints("cage1", 3, 1)[:1]},
+    "finite_if_given": {"detections": [detection("cage1", 3)], "points": predicted_keypoints("cage1", 3, tail=(1, np.nan))},
+    "keypoint_known": {"detections": [detection("cage1", 3)], "points": [predicted_keypoints("cage1", 3)[0] | {"keypoint": "ear"}]},
 }
 
 
@@ -230,8 +230,15 @@ def write_dataset(project, places, changes=None, text="0 0.5 0.5 0.2 0.2 0.5 0.5
         label = project.pose_dataset / "labels" / f"{name}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text(text)
-        row = dict(video_id=video_id, frame=frame, split=split, group=video_id, image=f"images/{name}.png", label=f"labels/{name}.txt")
-        rows.append(row | dict(width=60, height=50, n_instances=1, sha256=str(number)) | (changes or {}).get(number, {}))
+        row = {
+            "video_id": video_id,
+            "frame": frame,
+            "split": split,
+            "group": video_id,
+            "image": f"images/{name}.png",
+            "label": f"labels/{name}.txt",
+        }
+        rows.append(row | {"width": 60, "height": 50, "n_instances": 1, "sha256": str(number)} | (changes or {}).get(number, {}))
     table = tables.from_rows(rows, PoseDataset)
     tables.write(table, PoseDataset, project.pose_dataset / "index.parquet")
     return project

@@ -101,7 +101,7 @@ def test_nothing_to_evaluate_says_why_and_writes_headers(tmp_path):
     project = new_project(tmp_path)
     assert figures(project) == {"evaluated": False, "reason": "no labelled frames yet", "splits_mode": "group"}
     write_labels(project, [box("cage3", 1)])
-    assert "1 labelled frames of test or val, none of them predicted" in figures(project)["reason"]
+    assert "1 labelled test or val frame, not predicted" in figures(project)["reason"]
     write_labels(project, [box("cage1", 1)])
     assert "held-out list" in figures(project)["reason"]
     for name in ("pr_curve", "calibration", "by_video"):

@@ -190,15 +190,13 @@ def test_quota_and_jpeg(project):
 
 def test_fewer_frames_than_wanted_are_said(project, capsys):
     run(project, n_frames=100)
-    assert "64 frames instead of 100" in capsys.readouterr().err
+    assert "64 of 100 wanted frames" in capsys.readouterr().err
 
 
 def test_a_strategy_that_invents_frames_is_stopped(project, monkeypatch):
     from etholoop.core.sampling import uniform
 
-    invented = pd.DataFrame(
-        {"video_id": ["long"], "frame": [40], "reason": ["because"], "cluster": pd.array([None], "Int64"), "score": [0.0]}
-    )
+    invented = pd.DataFrame({"video_id": ["long"], "frame": [40], "reason": ["because"], "cluster": [None], "score": [0.0]})
     monkeypatch.setattr(uniform, "sample", lambda *_, **__: invented)
     with pytest.raises(EthoLoopError, match=r"of which 0 are different and exist"):
         run(project)

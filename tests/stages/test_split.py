@@ -72,7 +72,7 @@ def test_no_sources(tmp_path, mode):
 
 
 def test_blocks_mode(project):
-    table = run(project, mode="blocks", blocks=5, gap_s=0.5, gap_frames=30)
+    table = run(project, mode="blocks", blocks=5, gap_s=0.5, gap_frames=1)
     assert set(table["split"]) == {"train", "val", "test", "gap"}
     assert set(splits.split_of(table, ["stills"] * 10, range(0, 300, 30))) >= {"train", "test"}
     assert table["group"].str.contains("#").all()

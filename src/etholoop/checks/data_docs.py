@@ -15,7 +15,8 @@ from etholoop.checks.engine import Gate, new_context, numbered, result_format, s
 STYLE = """<style>
 body{font-family:sans-serif;margin:2rem auto;max-width:75rem;color:#222;background:#fff}
 table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}
-.row{display:flex;flex-wrap:wrap;gap:1rem}.col-lg-2,.col-md-2{min-width:14rem}.badge{background:#eee;padding:.1rem .4rem;border-radius:.3rem}
+.row{display:flex;flex-wrap:wrap;gap:1rem}
+.col-lg-2,.col-md-2{min-width:14rem}.badge{background:#eee;padding:.1rem .4rem;border-radius:.3rem}
 .fa-check-circle::before{content:"✔";color:#187a2f}.fa-times::before{content:"✘";color:#b3261e}.modal,.navbar button{display:none}
 </style>"""
 OUTSIDE = r"https?://"

@@ -19,6 +19,7 @@ LEAKS = {
 
 def gate(
     index: pd.DataFrame,
+    *,
     image_faults: Sequence[str],
     label_faults: Sequence[str],
     leaks: pd.DataFrame,
@@ -63,9 +64,9 @@ def _uids(rows: pd.DataFrame) -> list[str]:
 def _leak_texts(leaks: pd.DataFrame, places: Mapping[str, int], n: int) -> list[str]:
     """For each image the image of an earlier split that it leaks from, with the reason; '' = none."""
     texts = [""] * n
-    for leak in leaks.itertuples(index=False):
-        place = places[frame_uid(leak.video_b, leak.frame_b)]
-        texts[place] = texts[place] or f"{frame_uid(leak.video_a, leak.frame_a)} in {leak.split_a}: {leak.detail}"
+    for leak in leaks.to_dict("records"):
+        place = places[frame_uid(leak["video_b"], leak["frame_b"])]
+        texts[place] = texts[place] or f"{frame_uid(leak['video_a'], leak['frame_a'])} in {leak['split_a']}: {leak['detail']}"
     return texts
 
 

@@ -7,7 +7,7 @@ Missing values are faults here, although Great Expectations leaves them out by i
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,20 +177,25 @@ def _outcomes(gate: Gate, name: str, table: Table, answer: Any) -> dict[str, dic
     outcomes = {}
     for asked in table.rules:
         result = results[asked.name]
-        if result.exception_info.get("raised_exception"):
-            raise EthoLoopError(
-                f"gate '{gate.name}': rule {asked.name} of {name} could not be asked: {result.exception_info['exception_message']}"
-            )
+        problem = _exception_message(result.exception_info)
+        if problem:
+            raise EthoLoopError(f"gate '{gate.name}': rule {asked.name} of {name} could not be asked: {problem}")
         outcomes[asked.name] = _outcome(asked, table, result)
         if asked.name in gate.overrides:
             outcomes[asked.name]["overridden"] = True
     return outcomes
 
 
+def _exception_message(info: Mapping[str, Any]) -> str:
+    """Why a rule could not be asked, '' = it could; the library gives one entry, or one for each figure it needed."""
+    entries = [info] if "raised_exception" in info else list(info.values())
+    return "; ".join(str(entry["exception_message"]) for entry in entries if entry["raised_exception"])
+
+
 def _outcome(asked: Rule, table: Table, result: Any) -> dict[str, Any]:
     config, found = result.expectation_config, result.result
     n_missing = 0 if asked.expectation.expectation_type.endswith("_not_be_null") else int(found.get("missing_count") or 0)
-    bad = [_reduced(row) for row in found.get("unexpected_index_list") or []]
+    bad = [_reduced(row, table.keys) for row in found.get("unexpected_index_list") or []]
     bad += _missing_rows(config.kwargs.get("column"), table) if n_missing else []
     n_bad = int(found.get("unexpected_count") or 0) + n_missing if "unexpected_count" in found else int(not result.success)
     return {
@@ -210,10 +215,10 @@ def _missing_rows(column: str | None, table: Table) -> list[dict[str, Any]]:
     return _records(missing[list(dict.fromkeys(["row", *table.keys, *([column] if column else [])]))])
 
 
-def _reduced(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A bad row with its row number first and without true/false columns, which say no more than the rule's name."""
+def _reduced(row: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    """A bad row: its number, its keys, then the value; without true/false columns, which say no more than the rule's name."""
     plain = {key: _plain(value) for key, value in row.items() if not isinstance(value, bool | np.bool_)}
-    return {"row": plain["row"], **plain}
+    return {key: plain[key] for key in ("row", *keys) if key in plain} | plain
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -236,7 +241,7 @@ def _shortened(outcome: dict[str, Any], shown: int | None) -> dict[str, Any]:
     return rest | ({"first_bad" if shown is not None else "bad": outcome["bad"][:shown]} if outcome["bad"] else {})
 
 
-def _as_text(rows: Iterable[Mapping[str, Any]]) -> str:
+def _as_text(rows: list[dict[str, Any]]) -> str:
     table = pd.DataFrame(rows).astype(object)
     order = ["row", *[column for column in table.columns if column != "row"]]
     with pd.option_context("display.max_colwidth", 100):

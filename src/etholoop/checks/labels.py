@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ def gate(
     labels: Annotations,
     videos: pd.DataFrame,
     images: pd.DataFrame,
+    *,
     species: Sequence[str],
     keypoint_names: Sequence[str],
     behaviours: Sequence[str],
@@ -103,29 +105,29 @@ def _frames_table(labels: Annotations, videos: pd.DataFrame, images: pd.DataFram
 
 def _frame_faults(frames: pd.DataFrame, videos: pd.DataFrame, images: pd.DataFrame) -> list[str]:
     """What is wrong with each frame's place; '' = it exists."""
-    known = videos.set_index("video_id")
+    known = {str(video["video_id"]): video for video in videos.to_dict("records")}
     existing = set(zip(images["video_id"], images["frame"], strict=True))
-    faults = []
-    for video_id, frame in frames[FRAME].itertuples(index=False):
-        if video_id not in known.index:
-            faults.append(f"unknown source; {nearest(video_id, list(known.index))}" if len(known) else "unknown source; there are none")
-        elif known.at[video_id, "kind"] == "images":
-            faults.append("" if (video_id, frame) in existing else "no image of this number in the folder")
-        else:
-            n_frames = known.at[video_id, "n_frames"]
-            faults.append("" if frame < n_frames else f"the video has {n_frames} frames, 0 to {n_frames - 1}")
-    return faults
+    return [_frame_fault(video_id, frame, known, existing) for video_id, frame in zip(frames["video_id"], frames["frame"], strict=True)]
+
+
+def _frame_fault(video_id: str, frame: int, known: dict[str, Any], existing: set[tuple[str, int]]) -> str:
+    if video_id not in known:
+        return f"unknown source; {nearest(video_id, list(known))}" if known else "unknown source; there are none"
+    if known[video_id]["kind"] == "images":
+        return "" if (video_id, frame) in existing else "no image of this number in the folder"
+    n_frames = known[video_id]["n_frames"]
+    return "" if frame < n_frames else f"the video has {n_frames} frames, 0 to {n_frames - 1}"
 
 
 def _boxes_table(boxes: pd.DataFrame, frames: pd.DataFrame, species: Sequence[str], tolerance_px: float) -> Table:
     size = boxes[["width", "height"]].to_numpy(float)
     corners = boxes[CORNERS].to_numpy(float)
-    inside = (corners[:, :2] >= -tolerance_px).all(axis=1) & (corners[:, 2:] <= size + tolerance_px).all(axis=1)
+    inside = np.all((corners[:, :2] >= -tolerance_px) & (corners[:, 2:] <= size + tolerance_px), axis=1)
     labelled = pd.MultiIndex.from_frame(frames[FRAME])
     rows = boxes.assign(
         frame_is_labelled=pd.MultiIndex.from_frame(boxes[FRAME]).isin(labelled),
         inside_image=inside,
-        positive_area=(corners[:, 2:] > corners[:, :2]).all(axis=1),
+        positive_area=np.all(corners[:, 2:] > corners[:, :2], axis=1),
         species_known=[_unknown(name, species) for name in boxes["species"]],
         marked_once=_repeated(boxes),
     )
@@ -152,10 +154,11 @@ def _repeated(boxes: pd.DataFrame) -> list[str]:
     """For each box the earlier box of the frame that it repeats."""
     faults = np.full(len(boxes), "", object)
     corners, instance = boxes[CORNERS].to_numpy(float), boxes["instance"].to_numpy()
-    for (video_id, frame), rows in boxes.groupby(FRAME).indices.items():
+    uids = [frame_uid(video_id, frame) for video_id, frame in zip(boxes["video_id"], boxes["frame"], strict=True)]
+    for rows in boxes.groupby(FRAME).indices.values():
         overlap = np.tril(box_iou(corners[rows], corners[rows]), -1)
         for later, earlier in np.argwhere(overlap > SAME_ANIMAL_IOU):
-            faults[rows[later]] = f"same place as instance {instance[rows[earlier]]} of {frame_uid(video_id, int(frame))}"
+            faults[rows[later]] = f"same place as instance {instance[rows[earlier]]} of {uids[rows[later]]}"
     return faults.tolist()
 
 
@@ -194,8 +197,7 @@ def _keypoints_table(keypoints: pd.DataFrame, names: Sequence[str], tolerance_px
 def _outside_box(keypoints: pd.DataFrame, margin: float) -> np.ndarray:
     low, high = keypoints[CORNERS[:2]].to_numpy(float), keypoints[CORNERS[2:]].to_numpy(float)
     places, grown = keypoints[["x", "y"]].to_numpy(float), margin * (high - low)
-    outside: np.ndarray = ((places < low - grown) | (places > high + grown)).any(axis=1)
-    return outside
+    return np.any((places < low - grown) | (places > high + grown), axis=1)
 
 
 def _bouts_table(bouts: pd.DataFrame, videos: pd.DataFrame, behaviours: Sequence[str]) -> Table:

@@ -36,7 +36,7 @@ def gate(predicted: Predictions, videos: pd.DataFrame, species: Sequence[str], k
         "embeddings": _embeddings_table(predicted),
     }
     corners, size = sized[CORNERS].to_numpy(float), sized[["width", "height"]].to_numpy(float)
-    outside = (corners[:, :2] < -1).any(axis=1) | (corners[:, 2:] > size + 1).any(axis=1)
+    outside = np.flatnonzero(np.any((corners[:, :2] < -1) | (corners[:, 2:] > size + 1), axis=1))
     empty = predicted.frames[predicted.frames["n_detections"] == 0]
     counts = {
         "n_frames": len(predicted.frames),
@@ -44,7 +44,7 @@ def gate(predicted: Predictions, videos: pd.DataFrame, species: Sequence[str], k
         "n_keypoints": int(predicted.keypoints["x"].notna().sum()),
         "n_frames_without_animal": len(empty),
     }
-    warnings = {"box_outside_image": Warn("boxes that reach over the image's edge", sized.loc[outside, [*INSTANCE, *CORNERS]])}
+    warnings = {"box_outside_image": Warn("boxes that reach over the image's edge", sized[[*INSTANCE, *CORNERS]].iloc[outside])}
     notes = () if len(predicted.frames) else ("no predictions: there is no trained model yet",)
     return Gate("predictions", tables, counts, warnings, notes)
 
@@ -84,10 +84,10 @@ def _detections_table(detections: pd.DataFrame, frames: pd.DataFrame, species: S
     rows = detections.assign(
         frame_is_predicted=pd.MultiIndex.from_frame(detections[FRAME]).isin(pd.MultiIndex.from_frame(frames[FRAME])),
         species_known=detections["species"].isin(list(species)).to_numpy(),
-        probabilities_valid=((probabilities >= 0) & (probabilities <= 1)).all(axis=1) & (not missing),
+        probabilities_valid=np.all((probabilities >= 0) & (probabilities <= 1), axis=1) & (not missing),
         confidence_is_largest=(np.abs(best - confidence) <= ROUNDING) & (np.abs(own.astype(float) - confidence) <= ROUNDING),
         box_finite=np.isfinite(corners).all(axis=1),
-        positive_area=(corners[:, 2:] > corners[:, :2]).all(axis=1),
+        positive_area=np.all(corners[:, 2:] > corners[:, :2], axis=1),
     )
     return Table(
         rows,

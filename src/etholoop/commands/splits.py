@@ -48,22 +48,21 @@ def show() -> None:
 
 def suggest() -> None:
     from etholoop import params as parameters
+    from etholoop import registry
     from etholoop.core import splits
     from etholoop.errors import EthoLoopError
     from etholoop.io import tables
     from etholoop.project import find_project
     from etholoop.schema.videos import Videos
-    from etholoop.stages.split import Params
 
     project = find_project()
-    params = parameters.load(project.params, "split", Params)
+    params: Any = parameters.load(project.params, "split", registry.load("etholoop.stages", "split").Params)
     if params.mode != "group":
         raise EthoLoopError(f"split.mode is {params.mode}; only mode group goes by a seed that can be chosen this way.")
     videos = tables.read(project.manifest / "videos.parquet", Videos)
-    sizes = videos.groupby(splits.groups_of(videos, params.group))["n_frames"].sum()
-    seed, shares = splits.suggest_seed(
-        dict(zip(sizes.index.astype(str), sizes.tolist(), strict=True)), test=params.test, val=params.val, assign=params.assign
-    )
+    totals = videos.groupby(splits.groups_of(videos, params.group))["n_frames"].sum()
+    sizes = dict(zip(totals.index.astype(str), totals.tolist(), strict=True))
+    seed, shares = splits.suggest_seed(sizes, test=params.test, val=params.val, assign=params.assign)
     wanted = {"train": 1 - params.test - params.val, "val": params.val, "test": params.test}
     for name in splits.USED:
         typer.echo(f"{name:6} {shares[name]:6.1%} of the frames (wanted {wanted[name]:.1%})")

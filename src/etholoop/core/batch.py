@@ -59,7 +59,6 @@ def pick_batch(
     fps: Mapping[str, Fraction | None],
     quota_per_video: int,
     rng: np.random.Generator,
-    labelled: pd.DataFrame | None = None,
     thumbnails: NDArray[np.uint8] | None = None,
     labelled_thumbnails: NDArray[np.uint8] | None = None,
     near_duplicate_level: float = MAX_LEVEL,
@@ -74,14 +73,14 @@ def pick_batch(
        looks like the recordings and not like the hard questions.
     3. the acquisition function: train frames by falling priority; equal priorities in an order drawn by lot.
 
-    Shares 2 and 3 keep ``min_gap_s`` to every pick and every labelled frame of the same video (image folders have no clock and no
-    gap), take at most ``quota_per_video`` frames of a video (random picks count), and no near-duplicate of a pick or a labelled frame.
+    Shares 2 and 3 keep ``min_gap_s`` to every other pick of the same video (image folders have no clock and no gap), take at most
+    ``quota_per_video`` frames of a video (random picks count), and no near-duplicate of a pick or a labelled frame. The gap is not kept
+    to labelled frames: the model has learned from those, and a frame beside one that it still doubts is worth asking about.
     Ranks are interleaved: whoever stops early has labelled all shares in proportion.
 
     Args:
         candidates: video_id, frame, session, split (train or val), priority (finite).
         fps: frame rate of each video, None for image folders.
-        labelled: video_id, frame of labelled frames, for the gap.
         thumbnails: (len(candidates), 48, 48) in the order of the rows; None = near-duplicates are not looked for.
         labelled_thumbnails: of labelled frames, any number.
 
@@ -92,9 +91,8 @@ def pick_batch(
     acquisition = SPACED if acquisition == RANDOM else acquisition
     order = np.lexsort((candidates["frame"], candidates["video_id"].astype(str)))
     table = candidates.iloc[order].reset_index(drop=True)
-    taken = labelled if labelled is not None else table.iloc[:0]
     looks = None if thumbnails is None else _Looks(thumbnails[order], labelled_thumbnails, near_duplicate_level)
-    walk = _Walk(table, taken, fps, min_gap_s, quota_per_video, looks)
+    walk = _Walk(table, fps, min_gap_s, quota_per_video, looks)
 
     lot = rng.permutation(len(table))
     n_random = min(len(table), math.floor(n * share_random + 0.5))
@@ -143,7 +141,6 @@ class _Walk:
     """The batch as it grows."""
 
     table: pd.DataFrame
-    labelled: pd.DataFrame
     fps: Mapping[str, Fraction | None]
     min_gap_s: float
     quota: int
@@ -155,7 +152,7 @@ class _Walk:
     def __post_init__(self) -> None:
         self.videos = self.table["video_id"].astype(str).tolist()
         self.frames = self.table["frame"].astype(int).tolist()
-        self.occupied = {video: set(part["frame"].astype(int)) for video, part in self.labelled.groupby("video_id")}
+        self.picked_of: dict[str, list[int]] = {}
         self.of_video: Counter[str] = Counter()
         self.seen: set[int] = set()
 
@@ -165,7 +162,7 @@ class _Walk:
         self.picks.append(position)
         self.shares.append(share)
         self.of_video[video] += 1
-        self.occupied.setdefault(video, set()).add(self.frames[position])
+        self.picked_of.setdefault(video, []).append(self.frames[position])
 
     def along(self, positions: list[int], share: str, until: int) -> None:
         """Take what no filter refuses, until the batch holds ``until`` picks. An objection never goes away, so it is counted once."""
@@ -186,7 +183,7 @@ class _Walk:
         if self.of_video[video] >= self.quota:
             return "quota"
         gap = _gap_frames(self.fps[video], self.min_gap_s)
-        if any(abs(self.frames[position] - other) < gap for other in self.occupied.get(video, ())):
+        if any(abs(self.frames[position] - other) < gap for other in self.picked_of.get(video, ())):
             return "gap"
         if self.looks and self.looks.repeats(position, self.picks):
             return "near_duplicate"
@@ -248,7 +245,7 @@ def _interleaved(walk: _Walk) -> list[tuple[int, str]]:
 
 
 WORDS = {
-    "gap": "too close in time to another pick or a labelled frame",
+    "gap": "too close in time to another pick",
     "quota": "beyond the quota of their video",
     "near_duplicate": "near-duplicates of a pick or a labelled frame",
 }

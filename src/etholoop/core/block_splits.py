@@ -17,12 +17,12 @@ from etholoop.core.splits import check_assigned, interval, table_of, unit_hash
 from etholoop.errors import FaultsError
 
 Piece = tuple[int, int, int, str]
-"""Number of the block, start frame, stop frame, split."""
+"""Number of the block, start and stop position in the list of existing frames, split."""
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """How sources are cut. The gap is ``gap_s`` seconds, or ``gap_frames`` frame numbers where there is no frame rate."""
+    """How sources are cut. The gap is ``gap_s`` seconds, or ``gap_frames`` images where there is no frame rate (image folders)."""
 
     blocks: int
     gap_s: float
@@ -33,7 +33,7 @@ class Cutting:
     assign: Mapping[str, str]
 
     def gap_of(self, video: Mapping[Any, Any]) -> int:
-        """Frame numbers to leave out, rounded up."""
+        """Existing frames to leave out, rounded up."""
         if not video["fps_num"]:
             return self.gap_frames
         return math.ceil(Fraction(str(self.gap_s)) * Fraction(int(video["fps_num"]), int(video["fps_den"])))
@@ -71,11 +71,13 @@ def _cut(video_id: str, frames: NDArray[np.int64], n_frames: int, gap: int, cutt
     if len(frames) < n:
         return [], [f"{video_id}: {len(frames)} frames cannot be cut into {n} blocks"]
     names = [f"{video_id}#{block}" for block in range(n)]
-    edges = _block_edges(frames, n, n_frames)
+    edges = [len(frames) * block // n for block in range(n + 1)]
     pieces = _with_gaps(edges, _splits_of_blocks(names, cutting), gap)
-    rows = [interval(video_id, names[block], (start, stop), split, "blocks") for block, start, stop, split in pieces]
-    lost = [block for block in range(n) if not any(_holds_frames(piece, block, frames) for piece in pieces)]
-    return rows, [f"{names[block]}: the gap of {gap} frames leaves nothing of [{edges[block]}, {edges[block + 1]})" for block in lost]
+    # intervals cover the source from 0 to its end, whatever numbers exist
+    bounds = [0, *frames[1:].tolist(), n_frames]
+    rows = [interval(video_id, names[block], (bounds[start], bounds[stop]), split, "blocks") for block, start, stop, split in pieces]
+    lost = sorted(set(range(n)) - {block for block, _, _, split in pieces if split != "gap"})
+    return rows, [f"{names[block]}: the gap of {gap} leaves nothing of its {edges[block + 1] - edges[block]} frames" for block in lost]
 
 
 def _splits_of_blocks(names: list[str], cutting: Cutting) -> list[str]:
@@ -90,12 +92,6 @@ def _splits_of_blocks(names: list[str], cutting: Cutting) -> list[str]:
     for block in order[n_test : n_test + n_val]:
         result[block] = "val"
     return [cutting.assign.get(name, split) for name, split in zip(names, result, strict=True)]
-
-
-def _block_edges(frames: NDArray[np.int64], blocks: int, n_frames: int) -> list[int]:
-    """Start frames of the blocks and the end of the source; together they cover it from 0."""
-    firsts = [int(frames[len(frames) * block // blocks]) for block in range(1, blocks)]
-    return [0, *firsts, n_frames]
 
 
 def _with_gaps(edges: list[int], splits: list[str], gap: int) -> list[Piece]:
@@ -114,8 +110,3 @@ def _with_gaps(edges: list[int], splits: list[str], gap: int) -> list[Piece]:
         cut = [(edges[block], start, "gap"), (start, stop, split), (stop, edges[block + 1], "gap")]
         pieces += [(block, a, b, name) for a, b, name in cut if a < b]
     return pieces
-
-
-def _holds_frames(piece: Piece, of_block: int, frames: NDArray[np.int64]) -> bool:
-    block, start, stop, split = piece
-    return block == of_block and split != "gap" and bool(np.searchsorted(frames, start) < np.searchsorted(frames, stop))

@@ -24,9 +24,8 @@ def grey(image_rgb: Image) -> Image:
 
 def blur_5x5(grey_image: Image) -> Image:
     """Binomial 5x5 blur, borders mirrored without repeating the edge pixel, rounded once at the end (half up)."""
-    once = _binomial(grey_image.astype(np.int32), axis=1)
-    twice = _binomial(once, axis=0)
-    return ((twice + 128) >> 8).astype(np.uint8)
+    blurred = _binomial(_binomial(grey_image.astype(np.uint16)).T).T  # at most 255 * 256: 16 bits are enough
+    return ((blurred + np.uint16(128)) >> 8).astype(np.uint8)
 
 
 def shrink(grey_image: NDArray, height: int, width: int) -> NDArray[np.float64]:
@@ -35,15 +34,14 @@ def shrink(grey_image: NDArray, height: int, width: int) -> NDArray[np.float64]:
     return np.asarray(_cells(rows, height) @ grey_image.astype(np.float64) @ _cells(columns, width).T)
 
 
-def _binomial(values: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
-    size = values.shape[axis]
-    pad = [(2, 2) if a == axis else (0, 0) for a in range(values.ndim)]
-    # one or two pixels cannot be mirrored twice; NumPy's reflect goes back and forth as OpenCV does
-    padded = np.pad(values, pad, mode="reflect")
-    result = np.zeros_like(values)
+def _binomial(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Weighted sum along the columns (last axis), borders mirrored."""
+    size = values.shape[1]
+    padded = np.pad(values, ((0, 0), (2, 2)), mode="reflect")
+    total = np.zeros(values.shape, np.uint16)
     for offset, weight in enumerate(BINOMIAL_5):
-        result += weight * np.take(padded, np.arange(offset, offset + size), axis=axis)
-    return result
+        total += padded[:, offset : offset + size] * np.uint16(weight)
+    return total
 
 
 def _cells(n_pixels: int, n_cells: int) -> NDArray[np.float64]:

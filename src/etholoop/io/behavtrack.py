@@ -129,6 +129,11 @@ def is_tracked(path: Path) -> bool:
     return bool(content) and all(isinstance(value, dict) for value in content.values())
 
 
+def image_names(path: Path) -> list[str]:
+    """Names of the images in an ``annotation.json``."""
+    return sorted(_content(path))
+
+
 def annotations_of(record: Record, skeleton: Skeleton) -> list[Annotation]:
     """The animals of a frame record as entries of ``annotation.json``, keypoints in the order of the skeleton."""
     return [
@@ -256,6 +261,11 @@ def predictions(
     if faults:
         raise FaultsError(where, faults, REMEDY)
     return found
+
+
+def instances_of(found: Predicted, species: str) -> list[Record]:
+    """Predictions as animals of a frame record."""
+    return _record("", found.annotations, Reading(species))["instances"]
 
 
 def _split(words: list[str], n_keypoints: int) -> tuple[list[float], float | None, str | None, str]:

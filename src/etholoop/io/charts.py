@@ -58,7 +58,7 @@ def learning_curve(rows: Sequence[Mapping[str, Any]], shares: Mapping[str, str],
                 _points_with_intervals(axes, points, title, number)
         _cycle_marks(axes, rows)
         axes.set_xlabel("labelled frames")
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.08 * max(row["n_frames"] for row in rows))
         _legend(axes)
     left.set_ylim(0, 1.03)
     left.set_title("found and placed (higher is better)")
@@ -96,12 +96,14 @@ def calibration(low: np.ndarray, high: np.ndarray, n: np.ndarray, confidence: np
 
 
 @matplotlib.rc_context(LOOK)
-def training(epochs: np.ndarray, losses: Mapping[str, np.ndarray], figures: Mapping[str, np.ndarray]) -> bytes:
-    """Loss terms and validation figures over epochs."""
+def training(epochs: np.ndarray, losses: Mapping[str, np.ndarray], figures: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """Loss terms, one value per epoch, and validation figures, which have epochs of their own: name → (epochs, values)."""
     figure, (left, right) = _figure(1, 2)
-    for axes, curves, title in ((left, losses, "loss (lower is better)"), (right, figures, "on validation images (higher is better)")):
-        for number, (name, values) in enumerate(curves.items()):
-            axes.plot(epochs, values, color=COLOURS[number % 6], linestyle=STYLES[(number // 6) % 4], label=name, linewidth=1.6)
+    whole = {name: (epochs, values) for name, values in losses.items()}
+    for axes, curves, title in ((left, whole, "loss (lower is better)"), (right, figures, "on validation images (higher is better)")):
+        for number, (name, (x, y)) in enumerate(curves.items()):
+            marker = "o" if len(x) < 3 else None
+            axes.plot(x, y, color=COLOURS[number % 6], linestyle=STYLES[number % 4], marker=marker, label=name, linewidth=1.6)
         axes.set_xlabel("epoch")
         axes.set_title(title)
         _legend(axes)
@@ -129,9 +131,11 @@ def _points_with_intervals(axes: Any, points: list[tuple[float, float, Interval 
     x, y = np.array([point[0] for point in points], dtype=float), np.array([point[1] for point in points], dtype=float)
     style = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4], "marker": MARKERS[number % 6], "markersize": 5.5}
     axes.plot(x, y, label=title, **style)
+    aside = (number - 0.5) * 0.008 * x.max()  # intervals of two curves must not hide each other
     for place, value, interval in points:
         if interval:
-            axes.vlines(place, min(interval[0], value), max(interval[1], value), color=COLOURS[number % 6], linewidth=1.1, alpha=0.75)
+            low, high = min(interval[0], value), max(interval[1], value)
+            axes.vlines(place + aside, low, high, color=COLOURS[number % 6], linewidth=1.3, alpha=0.8)
 
 
 def _cycle_marks(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -22,6 +22,8 @@ OKABE_ITO: tuple[Colour, ...] = (ORANGE, SKY, (0, 158, 115), (240, 228, 66), (0,
 
 ROLE_COLOUR: dict[str, Colour] = {"truth": SKY, "prediction": ORANGE}
 RIM: Colour = (20, 20, 20)
+FINER = 2
+"""Pictures are drawn this much larger and then reduced."""
 BITS = 4
 """Fraction bits of OpenCV coordinates: lines are placed to a sixteenth of a pixel."""
 
@@ -37,12 +39,24 @@ class Animal:
 
 @dataclass(frozen=True)
 class View:
-    """A part of an image, enlarged or shrunk: source pixel ``x`` is drawn at ``(x - left) * scale``."""
+    """A part of an image, enlarged or shrunk: source pixel ``x`` lies at ``(x - left) * scale``.
+
+    ``image`` is ``FINER`` times larger than the picture that :func:`finished` gives; thin lines and small dots need that.
+    """
 
     image: np.ndarray
     left: float
     top: float
     scale: float
+
+    @property
+    def pen(self) -> int:
+        """Width of a line: one and a half pixels of a finished picture 320 wide, two of one 640 wide."""
+        return max(1, round(FINER * (1 + self.image.shape[1] / FINER / 640)))
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Where source pixels (n, 2 or more) lie in ``image``."""
+        return (points[:, :2] - [self.left, self.top]) * self.scale
 
 
 def keypoint_colour(index: int) -> Colour:
@@ -51,22 +65,28 @@ def keypoint_colour(index: int) -> Colour:
 
 
 def whole(image: np.ndarray, width_px: int) -> View:
-    """The whole image, ``width_px`` wide."""
+    """The whole image, ``width_px`` wide when finished."""
     height = max(1, round(image.shape[0] * width_px / image.shape[1]))
-    return View(_resized(image, width_px, height), 0.0, 0.0, width_px / image.shape[1])
+    return View(_resized(image, FINER * width_px, FINER * height), 0.0, 0.0, FINER * width_px / image.shape[1])
 
 
-def around(image: np.ndarray, box: np.ndarray, width_px: int, margin: float = 0.6) -> View:
+def around(image: np.ndarray, box: np.ndarray, width_px: int, margin: float = 0.45) -> View:
     """A 4:3 piece around a box with ``margin`` box sizes on each side, moved inside the image where it would leave it."""
     height, width = image.shape[:2]
     centre = (box[:2] + box[2:]) / 2
     size = np.maximum(box[2:] - box[:2], 8.0) * (1 + 2 * margin)
-    wide = min(max(size[0], size[1] * 4 / 3), width, height * 4 / 3)
-    wide, high = round(wide), round(wide * 3 / 4)
-    left = int(np.clip(round(centre[0] - wide / 2), 0, width - wide))
+    wide = max(4, round(min(max(size[0], size[1] * 4 / 3), width, height * 4 / 3)))
+    high = min(height, round(wide * 3 / 4))
+    left = int(np.clip(round(centre[0] - wide / 2), 0, max(0, width - wide)))
     top = int(np.clip(round(centre[1] - high / 2), 0, max(0, height - high)))
     piece = image[top : top + high, left : left + wide]
-    return View(_resized(piece, width_px, round(width_px * 3 / 4)), left, top, width_px / wide)
+    return View(_resized(piece, FINER * width_px, FINER * round(width_px * 3 / 4)), left, top, FINER * width_px / piece.shape[1])
+
+
+def finished(view: View) -> np.ndarray:
+    """The picture at its final size, uint8 RGB."""
+    height, width = view.image.shape[:2]
+    return _resized(view.image, width // FINER, height // FINER)
 
 
 def draw(view: View, animals: Iterable[Animal], edges: Sequence[tuple[int, int]], role: Role) -> None:
@@ -75,26 +95,26 @@ def draw(view: View, animals: Iterable[Animal], edges: Sequence[tuple[int, int]]
     Args:
         edges: pairs of keypoint indices.
     """
-    unit = max(1, round(view.image.shape[1] / 320))
     for animal in animals:
-        offset = np.array([view.left, view.top])
-        points = (animal.keypoints[:, :2] - offset) * view.scale if len(animal.keypoints) else np.zeros((0, 2))
-        corners = (animal.box.reshape(2, 2) - offset) * view.scale
+        corners = view.place(animal.box.reshape(2, 2))
+        points = view.place(animal.keypoints) if len(animal.keypoints) else np.zeros((0, 2))
         if np.isfinite(corners).all():
-            _box(view.image, corners, role, unit)
-        _skeleton(view.image, points, edges, role, unit)
-        _keypoints(view.image, points, role, unit)
+            _box(view.image, corners, role, view.pen)
+        for first, second in edges:
+            if np.isfinite(points[[first, second]]).all():
+                _line(view.image, points[first], points[second], ROLE_COLOUR[role], view.pen)
+        for index, point in enumerate(points):
+            if np.isfinite(point).all():
+                _keypoint(view.image, point, keypoint_colour(index), role, view.pen)
         if animal.name and np.isfinite(corners).all():
-            _name(view.image, animal.name, corners[0], ROLE_COLOUR[role], unit)
+            _name(view.image, animal.name, corners[0], ROLE_COLOUR[role], view.pen)
 
 
 def draw_errors(view: View, truth: np.ndarray, predicted: np.ndarray) -> None:
-    """A thin line from each labelled keypoint to where it was predicted; both (K, 2 or more) in source pixels."""
-    offset = np.array([view.left, view.top])
-    unit = max(1, round(view.image.shape[1] / 320))
-    for start, stop in zip((truth[:, :2] - offset) * view.scale, (predicted[:, :2] - offset) * view.scale, strict=True):
+    """A line from each labelled keypoint to where it was predicted; both (K, 2 or more) in source pixels."""
+    for start, stop in zip(view.place(truth), view.place(predicted), strict=True):
         if np.isfinite([*start, *stop]).all():
-            _line(view.image, start, stop, (255, 255, 255), unit)
+            _line(view.image, start, stop, (255, 255, 255), view.pen)
 
 
 def jpeg(image: np.ndarray, quality: int = 82) -> bytes:
@@ -106,13 +126,12 @@ def jpeg(image: np.ndarray, quality: int = 82) -> bytes:
     return encoded.tobytes()
 
 
-def _box(image: np.ndarray, corners: np.ndarray, role: Role, unit: int) -> None:
+def _box(image: np.ndarray, corners: np.ndarray, role: Role, pen: int) -> None:
     (left, top), (right, bottom) = corners
-    path = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    path = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)])
     for start, stop in pairwise(path):
-        pieces = [(start, stop)] if role == "truth" else _dashes(np.array(start), np.array(stop), 7.0 * unit)
-        for piece in pieces:
-            _line(image, np.array(piece[0]), np.array(piece[1]), ROLE_COLOUR[role], unit)
+        for piece in [(start, stop)] if role == "truth" else _dashes(start, stop, 4.0 * pen):
+            _line(image, piece[0], piece[1], ROLE_COLOUR[role], pen)
 
 
 def _dashes(start: np.ndarray, stop: np.ndarray, length: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -121,26 +140,17 @@ def _dashes(start: np.ndarray, stop: np.ndarray, length: float) -> list[tuple[np
     return [(start + (stop - start) * a, start + (stop - start) * b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _skeleton(image: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], role: Role, unit: int) -> None:
-    for first, second in edges:
-        if np.isfinite(points[[first, second]]).all():
-            _line(image, points[first], points[second], ROLE_COLOUR[role], unit)
+def _keypoint(image: np.ndarray, point: np.ndarray, colour: Colour, role: Role, pen: int) -> None:
+    if role == "truth":
+        _circle(image, point, 3.2 * pen, RIM, pen + 2)
+        _circle(image, point, 3.2 * pen, colour, pen)
+    else:
+        _circle(image, point, 2.2 * pen + 1, RIM, -1)
+        _circle(image, point, 2.2 * pen, colour, -1)
 
 
-def _keypoints(image: np.ndarray, points: np.ndarray, role: Role, unit: int) -> None:
-    for index, point in enumerate(points):
-        if not np.isfinite(point).all():
-            continue
-        if role == "truth":
-            _circle(image, point, 4.0 * unit, RIM, 3 * unit)
-            _circle(image, point, 4.0 * unit, keypoint_colour(index), unit)
-        else:
-            _circle(image, point, 3.2 * unit, RIM, -1)
-            _circle(image, point, 2.4 * unit, keypoint_colour(index), -1)
-
-
-def _line(image: np.ndarray, start: np.ndarray, stop: np.ndarray, colour: Colour, unit: int) -> None:
-    for shade, thickness in ((RIM, 3 * unit), (colour, unit)):
+def _line(image: np.ndarray, start: np.ndarray, stop: np.ndarray, colour: Colour, pen: int) -> None:
+    for shade, thickness in ((RIM, pen + 2), (colour, pen)):
         cv2.line(image, _fixed(start), _fixed(stop), shade, thickness, cv2.LINE_AA, BITS)
 
 
@@ -148,12 +158,13 @@ def _circle(image: np.ndarray, centre: np.ndarray, radius: float, colour: Colour
     cv2.circle(image, _fixed(centre), round(radius * 2**BITS), colour, thickness, cv2.LINE_AA, BITS)
 
 
-def _name(image: np.ndarray, text: str, corner: np.ndarray, colour: Colour, unit: int) -> None:
-    size = 0.38 * unit
-    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, unit)
+def _name(image: np.ndarray, text: str, corner: np.ndarray, colour: Colour, pen: int) -> None:
+    """A name above a box; letters outside ASCII become question marks, because OpenCV's font has no others."""
+    size, stroke = 0.26 * pen, max(1, pen // 2)
+    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, stroke)
     x = int(np.clip(corner[0], 2, max(2, image.shape[1] - wide - 2)))
-    y = int(np.clip(corner[1] - 4 * unit, high + 2, image.shape[0] - 3))
-    for shade, thickness in ((RIM, 3 * unit), (colour, unit)):
+    y = int(np.clip(corner[1] - 2 * pen, high + 2, image.shape[0] - 3))
+    for shade, thickness in ((RIM, stroke + 2 * FINER), (colour, stroke)):
         cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA)
 
 

@@ -1,8 +1,9 @@
 """DVC stage `check_dataset`: stop here if the data set is damaged, lacks a split, or leaks between splits."""
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -59,11 +60,19 @@ def gate(project: Project, params: Params) -> "Gate":
     videos = tables.read(project.manifest / "videos.parquet", Videos)
     skeleton = read_skeleton(project.skeleton)
     image_faults, thumbs = _look_at_images(project, index)
-    label_faults = [_label_fault(project, row, skeleton) for row in index.itertuples(index=False)]
+    label_faults = [_label_fault(project, row, skeleton) for row in index.to_dict("records")]
     leaks = _leaks(index, videos, np.array(image_faults) == "", thumbs, params)
     faults = split_faults(tables.read(project.splits, Splits))
-    overrides = {override.rule: override.reason for override in params.overrides}
-    return dataset.gate(index, image_faults, label_faults, leaks, faults, params.required_splits, overrides)
+    overrides: dict[str, str] = {override.rule: override.reason for override in params.overrides}
+    return dataset.gate(
+        index,
+        image_faults=image_faults,
+        label_faults=label_faults,
+        leaks=leaks,
+        split_faults=faults,
+        required_splits=params.required_splits,
+        overrides=overrides,
+    )
 
 
 def _look_at_images(project: Project, index: pd.DataFrame) -> tuple[list[str], np.ndarray]:
@@ -71,34 +80,34 @@ def _look_at_images(project: Project, index: pd.DataFrame) -> tuple[list[str], n
     from etholoop.io.images import ImageFault, read_rgb
 
     faults, thumbs = [], [thumbnails([])]
-    for row in tqdm(index.itertuples(index=False), total=len(index), desc="images", disable=None):
+    for row in tqdm(index.to_dict("records"), total=len(index), desc="images", disable=None):
         try:
-            image = read_rgb(project.pose_dataset / row.image)
+            image = read_rgb(project.pose_dataset / row["image"])
         except ImageFault as error:
-            faults.append(f"{row.image}: {error.detail}")
+            faults.append(f"{row['image']}: {error.detail}")
             continue
         height, width = image.shape[:2]
-        if (width, height) != (row.width, row.height):
-            faults.append(f"{row.image}: {width}x{height} pixels, the index says {row.width}x{row.height}")
+        if (width, height) != (row["width"], row["height"]):
+            faults.append(f"{row['image']}: {width}x{height} pixels, the index says {row['width']}x{row['height']}")
             continue
         faults.append("")
         thumbs.append(thumbnails([image]))
     return faults, np.concatenate(thumbs)
 
 
-def _label_fault(project: Project, row: tuple, skeleton: Skeleton) -> str:  # type: ignore[type-arg]
+def _label_fault(project: Project, row: Mapping[Any, Any], skeleton: Skeleton) -> str:
     """What is wrong with the label file of a row of the index; '' = nothing."""
     from etholoop.io import yolo_pose
 
-    path = project.pose_dataset / row.label  # type: ignore[attr-defined]
+    path = project.pose_dataset / row["label"]
     try:
-        found = yolo_pose.read(path, row.width, row.height, skeleton)  # type: ignore[attr-defined]
+        found = yolo_pose.read(path, row["width"], row["height"], skeleton)
     except FaultsError as error:
         return "; ".join(error.faults).replace(f"{project.pose_dataset}/", "")
     except EthoLoopError as error:
         return str(error).replace(f"{project.pose_dataset}/", "")
-    expected = row.n_instances  # type: ignore[attr-defined]
-    return "" if len(found) == expected else f"{row.label}: {len(found)} animals, the index says {expected}"  # type: ignore[attr-defined]
+    expected = row["n_instances"]
+    return "" if len(found) == expected else f"{row['label']}: {len(found)} animals, the index says {expected}"
 
 
 def _leaks(index: pd.DataFrame, videos: pd.DataFrame, usable: np.ndarray, thumbs: np.ndarray, params: Params) -> pd.DataFrame:

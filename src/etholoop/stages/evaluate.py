@@ -1,6 +1,7 @@
 """DVC stage `evaluate`: how well the pose model does on labelled frames that no training saw."""
 
 import json
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -42,26 +43,36 @@ class Params(Section):
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Labelled and predicted frames of each split to evaluate, and how many labelled ones were not predicted."""
+
+    of_split: dict[str, pd.DataFrame]
+    n_not_predicted: dict[str, int]
+    n_labelled: int
+
+
 def run(project: Project, params: Params) -> None:
     skeleton = read_skeleton(project.skeleton)
     splits = tables.read(project.splits, Splits)
-    frames, n_not_predicted = _judged_frames(project, splits)
-    of_split = {name: frames[frames["split"] == name] for name in dict.fromkeys([params.split, "val"])}
-    evidence = _evidence(project, skeleton, {name: part for name, part in of_split.items() if len(part)}, params)
-    content = _content(evidence, of_split, n_not_predicted, sorted(set(splits["mode"])), frames, params)
-    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    judged = _judged_frames(project, splits, params.split)
+    evidence = _evidence(project, skeleton, {name: part for name, part in judged.of_split.items() if len(part)}, params)
+    content = _content(evidence, judged, sorted(set(splits["mode"])), params)
     _write_tables(project, evidence, params)
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     atomic.write_text(project.metrics / "evaluate.json", text + "\n")
 
 
-def _judged_frames(project: Project, splits: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Labelled and predicted frames with their split, and per split how many labelled frames were not predicted."""
+def _judged_frames(project: Project, splits: pd.DataFrame, split: str) -> Judged:
+    """Frames of ``split`` and, for small projects, of val; unusable frames are left out."""
     labelled = tables.read(project.annotations / "labelled_frames.parquet", LabelledFrames)
     labelled = labelled.loc[labelled["status"] != "unusable", ["video_id", "frame"]]
     labelled["split"] = split_of(splits, labelled["video_id"], labelled["frame"])
     predicted = tables.read(project.pose_predictions / "frames.parquet", PredictedFrames)[["video_id", "frame"]]
     both = labelled.merge(predicted, on=["video_id", "frame"])
-    return both, labelled["split"].value_counts().sub(both["split"].value_counts(), fill_value=0).astype(int)
+    of_split = {name: both[both["split"] == name] for name in dict.fromkeys([split, "val"])}
+    missing = {name: int((labelled["split"] == name).sum()) - len(part) for name, part in of_split.items()}
+    return Judged(of_split, missing, len(labelled))
 
 
 def _evidence(project: Project, skeleton: Skeleton, frames: dict[str, pd.DataFrame], params: Params) -> dict[str, Evidence]:
@@ -74,39 +85,35 @@ def _evidence(project: Project, skeleton: Skeleton, frames: dict[str, pd.DataFra
     predicted = tables.read(project.pose_predictions / "keypoints.parquet", PredictedKeypoints)
     true = animals_by_frame(boxes, keypoints, names, "visibility")
     found = animals_by_frame(detections, predicted, names, "confidence")
-    return {name: gather(part, true, found, names, skeleton.sigmas, params.min_confidence) for name, part in frames.items()}
+    settings = {"keypoint_names": names, "sigmas": skeleton.sigmas, "min_confidence": params.min_confidence}
+    return {name: gather(part, true, found, **settings) for name, part in frames.items()}  # type: ignore[arg-type]
 
 
-def _content(
-    evidence: dict[str, Evidence],
-    of_split: dict[str, pd.DataFrame],
-    n_not_predicted: pd.Series,
-    modes: list[str],
-    frames: pd.DataFrame,
-    params: Params,
-) -> dict[str, Any]:
+def _content(evidence: dict[str, Evidence], judged: Judged, modes: list[str], params: Params) -> dict[str, Any]:
     mode = "+".join(modes)
     if not evidence:
-        return {"evaluated": False, "reason": _reason(of_split, n_not_predicted, frames), "splits_mode": mode}
+        return {"evaluated": False, "reason": _reason(judged, list(judged.of_split)), "splits_mode": mode}
     content: dict[str, Any] = {"evaluated": True, "splits_mode": mode, "by_video": {}}
-    for name in of_split:
-        missing = int(n_not_predicted.get(name, 0))
+    for name in judged.of_split:
         if name not in evidence:
-            content[name] = {"evaluated": False, "reason": _reason({name: of_split[name]}, n_not_predicted, frames)}
+            content[name] = {"evaluated": False, "reason": _reason(judged, [name])}
             continue
-        content[name] = _figures(evidence[name], modes, params) | {"evaluated": True, "n_labelled_not_predicted": missing}
+        content[name] = _figures(evidence[name], modes, params)
+        content[name] |= {"evaluated": True, "n_labelled_not_predicted": judged.n_not_predicted.get(name, 0)}
         content["by_video"][name] = _by_video(evidence[name], params)
-    return _tidy(content)
+    tidy: dict[str, Any] = _tidy(content)
+    return tidy
 
 
-def _reason(of_split: dict[str, pd.DataFrame], n_not_predicted: pd.Series, frames: pd.DataFrame) -> str:
-    names = " or ".join(of_split)
-    waiting = sum(int(n_not_predicted.get(name, 0)) for name in of_split)
+def _reason(judged: Judged, names: list[str]) -> str:
+    """Why there is nothing to evaluate in these splits."""
+    waiting = sum(judged.n_not_predicted.get(name, 0) for name in names)
     if waiting:
-        return f"{waiting} labelled frames of {names}, none of them predicted: there is no trained model yet, or it has not looked at them"
-    if n_not_predicted.sum() + len(frames) == 0:
+        them = "frame, not" if waiting == 1 else "frames, none of them"
+        return f"{waiting} labelled {' or '.join(names)} {them} predicted: there is no trained model yet, or it has not looked at them"
+    if judged.n_labelled == 0:
         return "no labelled frames yet"
-    return f"no labelled frames in {names}: label the held-out list (data/selection/held_out.parquet)"
+    return f"no labelled frames in {' or '.join(names)}: label the held-out list (data/selection/held_out.parquet)"
 
 
 def _figures(evidence: Evidence, modes: list[str], params: Params) -> dict[str, Any]:
@@ -130,7 +137,7 @@ def _figures(evidence: Evidence, modes: list[str], params: Params) -> dict[str, 
 def _by_video(evidence: Evidence, params: Params) -> dict[str, dict[str, Any]]:
     figures = figures_by_weight(evidence, params.pck_alpha, params.pck_px)
     counts = evidence.frames.groupby("video_id")["n_true"].agg(["size", "sum"])
-    result = {}
+    result: dict[str, dict[str, Any]] = {}
     for number, video_id in enumerate(evidence.videos):
         alone = figures(np.eye(len(evidence.videos))[number])
         result[video_id] = {"n_frames": int(counts["size"][video_id]), "n_instances": int(counts["sum"][video_id])}

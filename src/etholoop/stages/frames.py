@@ -80,10 +80,8 @@ def run(project: Project, params: Params) -> None:
                 place(path, folder / image_path(video_id, frame, params.codec))
         tables.write(frame_table(picks, sources, params), Frames, folder / "frames.parquet")
     if len(picks) < params.n_frames and sources:
-        print(
-            f"{len(picks)} of {params.n_frames} wanted frames: {params.strategy} gives no more from {len(sources)} sources.",
-            file=sys.stderr,
-        )
+        wanted = f"{len(picks)} of {params.n_frames} wanted frames"
+        print(f"{wanted}: {params.strategy} gives no more from {len(sources)} sources.", file=sys.stderr)
 
 
 def choose(sources: Mapping[str, "Source"], identities: Mapping[str, str], params: Params, memo: Memo) -> pd.DataFrame:

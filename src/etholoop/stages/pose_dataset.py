@@ -92,7 +92,9 @@ def label_texts(
     from etholoop.io.yolo_pose import lines
 
     arrays = instance_arrays(boxes, keypoints, skeleton)
-    texts, faults = {}, []
+    texts: dict[tuple[str, int], list[str]] = {}
+    faults = []
+    row: Any
     nothing = np.zeros((0, 4)), np.zeros(0, int), np.zeros((0, len(skeleton.keypoints), 3))
     for row in frames.itertuples(index=False):
         source = sources[row.video_id]
@@ -120,19 +122,23 @@ def instance_arrays(
     boxes = boxes.sort_values(["video_id", "frame", "instance"])
     place = {key: number for number, key in enumerate(zip(boxes["video_id"], boxes["frame"], boxes["instance"], strict=True))}
     points = np.full((len(boxes), len(skeleton.keypoints), 3), [np.nan, np.nan, 0.0])
-    for row in keypoints.itertuples(index=False):
-        points[place[row.video_id, row.frame, row.instance], skeleton.keypoint_names.index(row.keypoint)] = row.x, row.y, row.visibility
+    point: Any
+    for point in keypoints.itertuples(index=False):
+        number = place[point.video_id, point.frame, point.instance]
+        points[number, skeleton.keypoint_names.index(point.keypoint)] = point.x, point.y, point.visibility
     corners = boxes[["x_min", "y_min", "x_max", "y_max"]].to_numpy(float)
     classes = np.array([skeleton.species.index(name) for name in boxes["species"]], dtype=int)
-    groups = boxes.reset_index(drop=True).groupby(["video_id", "frame"], sort=True).indices
-    return {key: (corners[rows], classes[rows], points[rows]) for key, rows in groups.items()}
+    rows_of: dict[tuple[str, int], list[int]] = {}
+    for number, (video_id, frame) in enumerate(zip(boxes["video_id"], boxes["frame"], strict=True)):
+        rows_of.setdefault((video_id, frame), []).append(number)
+    return {key: (corners[rows], classes[rows], points[rows]) for key, rows in rows_of.items()}
 
 
 def extracted_images(project: Project) -> dict[tuple[str, int], Path]:
     """Images in source resolution that the frames stage has already made, lossless ones only."""
     table = tables.read(project.frames / "frames.parquet", Frames)
-    paths = {(row.video_id, row.frame): project.frames / row.path for row in table.itertuples(index=False)}
-    return {key: path for key, path in paths.items() if path.suffix == ".png"}
+    rows = zip(table["video_id"], table["frame"], table["path"], strict=True)
+    return {(video_id, int(frame)): project.frames / path for video_id, frame, path in rows if path.endswith(".png")}
 
 
 def write_samples(
@@ -149,6 +155,7 @@ def write_samples(
     with tqdm(total=len(frames), desc="pose data set", unit="frame", disable=None) as bar:
         for video_id, rows in frames.groupby("video_id", sort=True):
             source = sources[str(video_id)]
+            row: Any
             contents = image_contents(source, rows["frame"].tolist(), extracted)
             for row, content in zip(rows.itertuples(index=False), contents, strict=True):
                 yield write_sample(folder, row, content, texts[row.video_id, row.frame], source)

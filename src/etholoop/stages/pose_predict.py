@@ -61,6 +61,7 @@ class Model:
 
     detector: Any
     refiner: Any
+    skeleton: Skeleton
     identity: dict[str, Any]
 
     @property
@@ -72,20 +73,17 @@ class Model:
 def run(project: Project, params: Params) -> None:
     """Predict every source and write the four tables."""
     from etholoop.io.sources import open_sources
-    from etholoop.io.vocabulary import read_skeleton
 
     model = load_model(project)
     parts: list[Path] = []
     if model is not None:
-        skeleton = read_skeleton(project.skeleton)
-        check_fits(model, skeleton)
         videos = tables.read(project.manifest / "videos.parquet", Videos)
         sources = open_sources(project.root, videos, tables.read(project.manifest / "images.parquet", Images))
         wanted = wanted_frames(project, sources, params.every)
         memo = Memo(project.memo, "pose_predict")
-        settings = predict_settings(params, skeleton)
+        settings = predict_settings(params, model.skeleton)
         for name, frames in tqdm(sorted(wanted.items()), desc="predicting poses", unit="source", disable=None):
-            parts.append(predicted(memo, model, sources[name], frames, skeleton, settings))
+            parts.append(predicted(memo, model, sources[name], frames, settings))
     with atomic.new_folder(project.pose_predictions) as folder:
         for name, schema in TABLES.items():
             tables.write(join([part / f"{name}.parquet" for part in parts], schema), schema, folder / f"{name}.parquet")
@@ -97,6 +95,8 @@ def load_model(project: Project) -> Model | None:
     Raises:
         EthoLoopError: the status says trained, but the weights are missing or another file.
     """
+    from etholoop.io.vocabulary import read_skeleton
+
     status = read_status(project.pose_model)
     if not status["trained"]:
         return None
@@ -118,7 +118,9 @@ def load_model(project: Project) -> Model | None:
         # a GPU rounds differently, so its results are kept apart
         "device": device,
     }
-    return Model(plugin.Predictor.load(weights, device), refiner, identity)
+    model = Model(plugin.Predictor.load(weights, device), refiner, read_skeleton(project.skeleton), identity)
+    check_fits(model)
+    return model
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -139,14 +141,14 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def check_fits(model: Model, skeleton: Skeleton) -> None:
+def check_fits(model: Model) -> None:
     """The model must find what the skeleton names.
 
     Raises:
         EthoLoopError: other species, or another number of keypoints.
     """
     found = (tuple(model.detector.species), model.detector.n_keypoints)
-    expected = (skeleton.species, len(skeleton.keypoints))
+    expected = (model.skeleton.species, len(model.skeleton.keypoints))
     if found != expected:
         raise EthoLoopError(
             f"models/pose/best.pt finds species {', '.join(found[0])} with {found[1]} keypoints, label_studio/skeleton.yaml names "
@@ -179,19 +181,19 @@ def wanted_frames(project: Project, sources: dict[str, "Source"], every: int | N
     return {video_id: sorted(frames) for video_id, frames in wanted.items()}
 
 
-def predicted(memo: Memo, model: Model, source: "Source", frames: list[int], skeleton: Skeleton, settings: dict[str, Any]) -> Path:
+def predicted(memo: Memo, model: Model, source: "Source", frames: list[int], settings: dict[str, Any]) -> Path:
     """Folder with the tables of one source, from the memo if nothing that matters has changed."""
     key = digest(
         source=[source.video_id, source.sha256, source.width, source.height],
         frames=frames,
         model=model.identity,
         settings=settings,
-        names=list(skeleton.keypoint_names),
+        names=list(model.skeleton.keypoint_names),
         version=VERSION,
     )
 
     def make(folder: Path) -> None:
-        rows = Rows(source.video_id, skeleton.keypoint_names, tuple(model.detector.species), model.sha256)
+        rows = Rows(source.video_id, model.skeleton.keypoint_names, tuple(model.detector.species), model.sha256)
         for frame, prediction in look(model, source, frames, settings):
             rows.add(frame, prediction)
         for name, table in rows.tables().items():

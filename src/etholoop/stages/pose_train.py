@@ -152,7 +152,7 @@ def write_figures(project: Project, facts: dict[str, int], result: TrainResult) 
     atomic.write_text(project.metrics / "pose_train.json", as_json(content))
     curves = pd.DataFrame(result.curves)
     curves["epoch"] = curves["epoch"].astype(int)
-    write_curves(project, curves[["epoch", *sorted(name for name in curves if name != "epoch")]])
+    write_curves(project, curves[["epoch", *sorted(set(map(str, curves.columns)) - {"epoch"})]])
 
 
 def write_curves(project: Project, curves: pd.DataFrame) -> None:

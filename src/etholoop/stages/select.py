@@ -245,7 +245,6 @@ def choose(inputs: Inputs, candidates: pd.DataFrame, acquisition: str, params: P
         fps=inputs.fps,
         quota_per_video=params.quota_per_video or max(2, math.ceil(2 * cycle.batch_size / n_videos)),
         rng=lot(params.seed, cycle.id, "batch"),
-        labelled=inputs.labelled[KEY],
         thumbnails=thumbnails_of(inputs, candidates),
         labelled_thumbnails=thumbnails_of(inputs, labelled_images(inputs)),
         near_duplicate_level=params.near_duplicate_level,

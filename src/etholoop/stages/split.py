@@ -30,8 +30,8 @@ class Params(Section):
     blocks: int = Field(10, ge=1)
     gap_s: float = Field(2.0, ge=0)
     """Seconds left out between blocks of different splits."""
-    gap_frames: int = Field(30, ge=0)
-    """The same for image folders, which have no frame rate: distance in frame numbers."""
+    gap_frames: int = Field(2, ge=0)
+    """The same for image folders, which have no frame rate: existing images left out."""
 
     @model_validator(mode="after")
     def _something_to_train_on(self) -> "Params":

@@ -29,21 +29,23 @@ def random_scene(seed, n_images=12, n_classes=2, coarse=False):
                 shift = rng.normal(0, rng.choice([0.5, 3, 10]), 4)
                 moved = points + np.column_stack([rng.normal(0, rng.choice([0.5, 3]), (3, 2)), np.zeros(3)])
                 predicted.append(
-                    _prediction(rng, image, label["class"], np.maximum.accumulate((box + shift).reshape(2, 2)).ravel(), moved, coarse)
+                    _prediction(
+                        rng, image, label["class"], np.maximum.accumulate((box + shift).reshape(2, 2)).ravel(), moved, coarse=coarse
+                    )
                 )
         if rng.random() < 0.4:
             low = rng.uniform(0, 100, 2)
             points = np.column_stack([rng.uniform(0, 100, (3, 2)), np.ones(3)])
-            predicted.append(_prediction(rng, image, int(rng.integers(n_classes)), np.concatenate([low, low + 20]), points, coarse))
+            predicted.append(_prediction(rng, image, int(rng.integers(n_classes)), np.concatenate([low, low + 20]), points, coarse=coarse))
     return true, predicted
 
 
-def _prediction(rng, image, class_, box, points, coarse):
+def _prediction(rng, image, class_, box, points, *, coarse):
     confidence = float(rng.integers(1, 5) / 5) if coarse else float(rng.random())
     return {"image": image, "class": class_, "box": box, "keypoints": points, "confidence": confidence}
 
 
-def coco_evaluation(true, predicted, areas, kind, max_detections, n_images=12, n_classes=2):
+def coco_evaluation(true, predicted, areas, kind, max_detections, *, n_images=12, n_classes=2):
     """A finished COCOeval; ``kind`` is bbox or keypoints."""
     images = [{"id": number + 1, "width": 200, "height": 200} for number in range(n_images)]
     annotations = [

@@ -9,7 +9,9 @@ from etholoop.core.metrics.oks import oks, outline_areas
 
 def judged(similarity, confidence, video=0, n_videos=1, max_predictions=100):
     similarity = np.array(similarity, float)
-    return judge_frame(similarity, np.array(confidence, float), np.zeros(similarity.shape[1], bool), max_predictions, video, n_videos)
+    return judge_frame(
+        similarity, np.array(confidence, float), np.zeros(similarity.shape[1], bool), max_predictions, video=video, n_videos=n_videos
+    )
 
 
 def test_all_found_exactly():

@@ -52,10 +52,13 @@ def animals_by_frame(boxes: pd.DataFrame, keypoints: pd.DataFrame, names: Sequen
     corners = boxes[["x_min", "y_min", "x_max", "y_max"]].to_numpy(float)
     species, instance = boxes["species"].to_numpy(object), boxes["instance"].to_numpy(int)
     confidence = boxes["confidence"].to_numpy(float)
-    result = {}
-    for (video_id, frame), rows in boxes.groupby(FRAME, sort=True).indices.items():
-        result[(str(video_id), int(frame))] = Animals(instance[rows], species[rows], corners[rows], confidence[rows], points[rows])
-    return result
+    frame_of = list(zip(boxes["video_id"], boxes["frame"], strict=True))
+    return {
+        (str(frame_of[rows[0]][0]), int(frame_of[rows[0]][1])): Animals(
+            instance[rows], species[rows], corners[rows], confidence[rows], points[rows]
+        )
+        for rows in boxes.groupby(FRAME, sort=True).indices.values()
+    }
 
 
 def _points(boxes: pd.DataFrame, keypoints: pd.DataFrame, names: Sequence[str], third: str) -> np.ndarray:
@@ -65,7 +68,7 @@ def _points(boxes: pd.DataFrame, keypoints: pd.DataFrame, names: Sequence[str], 
     if keypoints.empty:
         return points
     rows = pd.MultiIndex.from_frame(boxes[INSTANCE]).get_indexer(pd.MultiIndex.from_frame(keypoints[INSTANCE]))
-    columns = pd.Index(list(names)).get_indexer(keypoints["keypoint"])
+    columns = pd.Index(list(names)).get_indexer(pd.Index(keypoints["keypoint"]))
     unknown = sorted(set(keypoints.loc[columns < 0, "keypoint"]))
     faults = [f"keypoint '{name}' is not in the skeleton ({', '.join(names)})" for name in unknown]
     homeless = keypoints.loc[rows < 0, INSTANCE].drop_duplicates()

@@ -34,7 +34,7 @@ class Scored:
 
 
 def judge_frame(
-    similarity: np.ndarray, confidence: np.ndarray, ignored: np.ndarray, max_predictions: int, video: int = 0, n_videos: int = 1
+    similarity: np.ndarray, confidence: np.ndarray, ignored: np.ndarray, max_predictions: int, *, video: int = 0, n_videos: int = 1
 ) -> Scored:
     """Judge the predictions of one image and class.
 
@@ -85,8 +85,9 @@ def precision_at_recalls(scored: Scored, weights: np.ndarray | None = None) -> n
     if n_true == 0:
         return curve
     weight = weights[scored.video]
-    found = np.cumsum((scored.hit & ~scored.ignored) * weight, axis=1)
-    false = np.cumsum(~scored.hit * weight, axis=1)
+    hits = np.cumsum(scored.hit * weight, axis=1)
+    false = np.cumsum(weight) - hits
+    found = np.cumsum((scored.hit & ~scored.ignored) * weight, axis=1) if scored.ignored.any() else hits
     precision = found / (false + found + np.spacing(1))
     # the best precision at this recall or any higher one
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]

@@ -42,8 +42,26 @@ class Evidence:
     errors: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Both sides of one frame; ``overlap`` (IoU) and ``similarity`` (OKS, None without keypoints) are (n_found, n_true)."""
+
+    true: Animals
+    found: Animals
+    overlap: np.ndarray
+    similarity: np.ndarray | None
+    kept: np.ndarray
+    """(n_found,) detections that are confident enough to be shown to a user."""
+
+
 def gather(
-    frames: pd.DataFrame, true: AnimalsOf, found: AnimalsOf, keypoint_names: Sequence[str], sigmas: Sequence[float], min_confidence: float
+    frames: pd.DataFrame,
+    true: AnimalsOf,
+    found: AnimalsOf,
+    *,
+    keypoint_names: Sequence[str],
+    sigmas: Sequence[float],
+    min_confidence: float,
 ) -> Evidence:
     """Compare labels and predictions.
 
@@ -51,30 +69,26 @@ def gather(
         frames: video_id and frame of all frames that were labelled and predicted; a frame in neither mapping is empty on both sides.
         true: labelled animals by frame.
         found: predicted animals by frame.
+        keypoint_names: of the skeleton; () = boxes only.
         sigmas: OKS constants, one per keypoint.
         min_confidence: detections below it count for average precision only.
     """
     frames = frames[["video_id", "frame"]].sort_values(["video_id", "frame"], ignore_index=True)
-    videos = sorted(set(frames["video_id"]))
-    names = tuple(keypoint_names)
+    videos = {video_id: number for number, video_id in enumerate(sorted(set(frames["video_id"])))}
+    names, none = tuple(keypoint_names), no_animals(len(keypoint_names))
     judged: dict[str, dict[str, list[ap.Scored]]] = {"boxes": {}, "poses": {}}
     counts, matches, errors = [], [], []
-    for video_id, frame in frames.itertuples(index=False):
-        key = (video_id, int(frame))
-        here, there = true.get(key, no_animals(len(names))), found.get(key, no_animals(len(names)))
-        overlap = box_iou(there.boxes, here.boxes)
-        similarity = oks(there.keypoints, here.keypoints, here.boxes, outline_areas(here.boxes), np.asarray(sigmas)) if names else None
-        _judge(judged, here, there, overlap, similarity, videos.index(video_id), len(videos))
-        pairs = _pairs(here, there, overlap, min_confidence)
-        counts.append(
-            {"video_id": video_id, "frame": frame, "n_true": len(here), "n_found": int((there.confidence >= min_confidence).sum())}
-        )
-        matches += [
-            {"video_id": video_id, "frame": frame, **row} for row in _match_rows(here, there, overlap, similarity, pairs, min_confidence)
-        ]
-        errors += [{"video_id": video_id, "frame": frame, **row} for row in _error_rows(here, there, pairs, names)]
+    for video_id, number in zip(frames["video_id"], frames["frame"], strict=True):
+        place = {"video_id": video_id, "frame": int(number)}
+        key = (video_id, int(number))
+        frame = _compared(true.get(key, none), found.get(key, none), np.asarray(sigmas, float), min_confidence)
+        pairs = _pairs(frame)
+        _judge(judged, frame, videos[video_id], len(videos))
+        counts.append({**place, "n_true": len(frame.true), "n_found": int(frame.kept.sum())})
+        matches += [place | row for row in _match_rows(frame, pairs)]
+        errors += [place | row for row in _error_rows(frame, pairs, names)]
     return Evidence(
-        videos,
+        list(videos),
         names,
         {species: ap.join(parts, len(videos)) for species, parts in sorted(judged["boxes"].items())},
         {species: ap.join(parts, len(videos)) for species, parts in sorted(judged["poses"].items())},
@@ -167,83 +181,85 @@ def precision_recall_table(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", "species", "recall", "precision"])
 
 
-def _judge(
-    judged: dict[str, dict[str, list[ap.Scored]]],
-    true: Animals,
-    found: Animals,
-    overlap: np.ndarray,
-    similarity: np.ndarray | None,
-    video: int,
-    n_videos: int,
-) -> None:
-    for species in sorted({*true.species, *found.species}):
-        rows, columns = found.species == species, true.species == species
-        confidence, counted = found.confidence[rows], np.zeros(columns.sum(), bool)
-        part = ap.judge_frame(overlap[np.ix_(rows, columns)], confidence, counted, ap.MAX_BOXES, video, n_videos)
+def _compared(true: Animals, found: Animals, sigmas: np.ndarray, min_confidence: float) -> Frame:
+    similarity = oks(found.keypoints, true.keypoints, true.boxes, outline_areas(true.boxes), sigmas) if len(sigmas) else None
+    return Frame(true, found, box_iou(found.boxes, true.boxes), similarity, found.confidence >= min_confidence)
+
+
+def _judge(judged: dict[str, dict[str, list[ap.Scored]]], frame: Frame, video: int, n_videos: int) -> None:
+    """Add the frame's predictions of each species to those already judged."""
+    for species in sorted({*frame.true.species, *frame.found.species}):
+        rows, columns = np.flatnonzero(frame.found.species == species), np.flatnonzero(frame.true.species == species)
+        here, confidence = {"video": video, "n_videos": n_videos}, frame.found.confidence[rows]
+        nothing_ignored = np.zeros(len(columns), bool)
+        part = ap.judge_frame(frame.overlap[np.ix_(rows, columns)], confidence, nothing_ignored, ap.MAX_BOXES, **here)
         judged["boxes"].setdefault(species, []).append(part)
-        if similarity is not None:
-            unlabelled = ~(true.keypoints[columns, :, 2] > 0).any(axis=1)
-            part = ap.judge_frame(similarity[np.ix_(rows, columns)], confidence, unlabelled, ap.MAX_POSES, video, n_videos)
+        if frame.similarity is not None:
+            unlabelled = ~_labelled(frame.true)[columns]
+            part = ap.judge_frame(frame.similarity[np.ix_(rows, columns)], confidence, unlabelled, ap.MAX_POSES, **here)
             judged["poses"].setdefault(species, []).append(part)
 
 
-def _pairs(true: Animals, found: Animals, overlap: np.ndarray, min_confidence: float) -> list[tuple[int, int]]:
+def _labelled(true: Animals) -> np.ndarray:
+    """(n,) animals with at least one labelled keypoint."""
+    return np.any(true.keypoints[:, :, 2] > 0, axis=1)
+
+
+def _pairs(frame: Frame) -> list[tuple[int, int]]:
     """(labelled, predicted) row numbers that belong together, among detections confident enough."""
-    order = by_falling_confidence(found.confidence)
-    order = order[found.confidence[order] >= min_confidence]
-    same = found.species[order][:, None] == true.species[None, :]
-    match = match_greedy(np.where(same, overlap[order], -1.0), MATCH_IOU)
+    order = by_falling_confidence(frame.found.confidence)
+    order = order[frame.kept[order]]
+    same = frame.found.species[order][:, None] == frame.true.species[None, :]
+    match = match_greedy(np.where(same, frame.overlap[order], -1.0), MATCH_IOU)
     return sorted((int(column), int(row)) for row, column in zip(order, match, strict=True) if column >= 0)
 
 
-def _match_rows(
-    true: Animals, found: Animals, overlap: np.ndarray, similarity: np.ndarray | None, pairs: list[tuple[int, int]], min_confidence: float
-) -> list[dict[str, Any]]:
-    rows = []
-    for column, row in pairs:
-        labelled = similarity is not None and (true.keypoints[column, :, 2] > 0).any()
-        rows.append(_match("hit", true, column, found, row, overlap[row, column], similarity[row, column] if labelled else np.nan))  # type: ignore[index]
+def _match_rows(frame: Frame, pairs: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Rows of hits, missed and false animals; the last two carry the overlap with the nearest animal of the other side."""
     hit_true, hit_found = {column for column, _ in pairs}, {row for _, row in pairs}
-    kept = found.confidence >= min_confidence
-    for column in sorted(set(range(len(true))) - hit_true):
-        rows.append(_match("missed", true, column, None, None, overlap[kept, column].max(initial=0), np.nan))
-    for row in sorted(set(np.flatnonzero(kept).tolist()) - hit_found):
-        rows.append(_match("false", None, None, found, row, overlap[row].max(initial=0), np.nan))
-    return rows
+    missed = [column for column in range(len(frame.true)) if column not in hit_true]
+    false = [int(row) for row in np.flatnonzero(frame.kept) if row not in hit_found]
+    rows = [_true_side(frame, column) | _found_side(frame, row) | _likeness(frame, column, row) for column, row in pairs]
+    rows += [_true_side(frame, column) | {"kind": "missed", "iou": frame.overlap[frame.kept, column].max(initial=0)} for column in missed]
+    rows += [_found_side(frame, row) | {"kind": "false", "iou": frame.overlap[row].max(initial=0)} for row in false]
+    return [{"true_instance": pd.NA, "predicted_instance": pd.NA, "oks": np.nan, "confidence": np.nan} | row for row in rows]
 
 
-def _match(
-    kind: str, true: Animals | None, column: int | None, found: Animals | None, row: int | None, iou: float, oks_value: float
-) -> dict[str, Any]:
+def _true_side(frame: Frame, column: int) -> dict[str, Any]:
+    return {"species": frame.true.species[column], "true_instance": int(frame.true.instance[column])}
+
+
+def _found_side(frame: Frame, row: int) -> dict[str, Any]:
+    found = frame.found
+    return {"species": found.species[row], "predicted_instance": int(found.instance[row]), "confidence": float(found.confidence[row])}
+
+
+def _likeness(frame: Frame, column: int, row: int) -> dict[str, Any]:
+    comparable = frame.similarity is not None and _labelled(frame.true)[column]
     return {
-        "kind": kind,
-        "species": true.species[column] if true is not None else found.species[row],  # type: ignore[union-attr]
-        "true_instance": int(true.instance[column]) if true is not None else pd.NA,
-        "predicted_instance": int(found.instance[row]) if found is not None else pd.NA,
-        "iou": float(iou),
-        "oks": float(oks_value),
-        "confidence": float(found.confidence[row]) if found is not None else float("nan"),  # type: ignore[index]
+        "kind": "hit",
+        "iou": float(frame.overlap[row, column]),
+        "oks": float(frame.similarity[row, column]) if comparable and frame.similarity is not None else np.nan,
     }
 
 
-def _error_rows(true: Animals, found: Animals, pairs: list[tuple[int, int]], names: tuple[str, ...]) -> list[dict[str, Any]]:
+def _error_rows(frame: Frame, pairs: list[tuple[int, int]], names: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row per labelled keypoint of each matched animal; NaN error where the model gave no such point."""
+    true, found = frame.true, frame.found
     sizes = box_sizes(true.boxes)
-    rows = []
-    for column, row in pairs:
-        errors = distances_px(found.keypoints[row], true.keypoints[column])
-        for position in np.flatnonzero(true.keypoints[column, :, 2] > 0):
-            rows.append(
-                {
-                    "instance": int(true.instance[column]),
-                    "keypoint": names[position],
-                    "error_px": float(errors[position]),
-                    "box_px": float(sizes[column]),
-                    "visibility": int(true.keypoints[column, position, 2]),
-                    "confidence": float(found.keypoints[row, position, 2]),
-                }
-            )
-    return rows
+    errors = {column: distances_px(found.keypoints[row], true.keypoints[column]) for column, row in pairs}
+    return [
+        {
+            "instance": int(true.instance[column]),
+            "keypoint": names[position],
+            "error_px": float(errors[column][position]),
+            "box_px": float(sizes[column]),
+            "visibility": int(true.keypoints[column, position, 2]),
+            "confidence": float(found.keypoints[row, position, 2]),
+        }
+        for column, row in pairs
+        for position in np.flatnonzero(true.keypoints[column, :, 2] > 0)
+    ]
 
 
 def _numbers(table: pd.DataFrame, of_video: dict[str, int]) -> np.ndarray:

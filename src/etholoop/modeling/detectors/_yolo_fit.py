@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,11 @@ from ultralytics.utils import LOGGER
 from etholoop.errors import EthoLoopError
 from etholoop.modeling.detectors import _yolo_checkpoint as checkpoint
 from etholoop.modeling.records import Progress
+
+if TYPE_CHECKING:
+    from ultralytics.engine.trainer import BaseTrainer as _Trainer
+else:
+    _Trainer = object
 
 SAVE_EVERY_S = 20.0
 """A kill loses at most this much work and one epoch. Saving changes no result, so the clock may decide."""
@@ -54,7 +59,7 @@ class Plan:
     saved_at: float = 0.0
 
 
-class Fit:
+class Fit(_Trainer):
     """Our changes to a trainer of Ultralytics; mixed into the detect and the pose trainer."""
 
     def __init__(self, plan: Plan, overrides: dict[str, Any]):
@@ -180,7 +185,7 @@ def _set_tolerance(fit: Any) -> None:
     left = max(0.0, 1 - fit.epoch / max(1.0, fit.plan.tolerance_share * fit.epochs))
     wide = torch.tensor(sigmas, dtype=torch.float32, device=fit.device) * fit.plan.tolerance**left
     for part in (criterion, getattr(criterion, "one2many", None), getattr(criterion, "one2one", None)):
-        if hasattr(part, "keypoint_loss"):
+        if part is not None and hasattr(part, "keypoint_loss"):
             part.keypoint_loss.sigmas = wide
 
 

@@ -53,7 +53,8 @@ class Predictor:
         self.flip_index = flip_index
         self.species = tuple(str(model.names[number]) for number in sorted(model.names))
         self.head = model.model[-1]
-        self.n_keypoints, self.keypoint_values = getattr(self.head, "kpt_shape", (0, 0))
+        shape: tuple[int, int] = getattr(self.head, "kpt_shape", (0, 0))
+        self.n_keypoints, self.keypoint_values = shape
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> "Predictor":

@@ -60,8 +60,8 @@ def cut(image: np.ndarray, window: Window, crop_px: int, reach: float = 1.0) -> 
     """The part of an image around a window, ``reach`` sides wide, shrunk if it holds far more pixels than the crop needs."""
     height, width = image.shape[:2]
     half = window.side * reach / 2
-    x0, y0 = (int(math.floor(value)) - 1 for value in window.centre - half)
-    x1, y1 = (int(math.ceil(value)) + 1 for value in window.centre + half)
+    x0, y0 = (math.floor(value) - 1 for value in window.centre - half)
+    x1, y1 = (math.ceil(value) + 1 for value in window.centre + half)
     x0, x1 = max(min(x0, width - 1), 0), min(max(x1, 1), width)
     y0, y1 = max(min(y0, height - 1), 0), min(max(y1, 1), height)
     piece = image[y0:y1, x0:x1]
@@ -108,7 +108,7 @@ def random_view(rng: np.random.Generator, *, degrees: float, zoom: float, shift:
 
 def relight(crop: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Random contrast, brightness, tint, blur and noise; float32, 0 to 255."""
-    pixels = crop.astype(np.float32)
+    pixels: np.ndarray = crop.astype(np.float32)
     contrast, brightness = math.exp(strength * rng.uniform(-0.35, 0.35)), strength * rng.uniform(-40, 40)
     pixels = (pixels - 127) * np.float32(contrast) + np.float32(127 + brightness)
     if rng.random() < 0.3:
@@ -116,7 +116,7 @@ def relight(crop: np.ndarray, rng: np.random.Generator, strength: float) -> np.n
     if rng.random() < 0.2 and strength > 0:
         pixels = cv2.GaussianBlur(pixels, (0, 0), strength * rng.uniform(0.4, 1.3))
     if rng.random() < 0.3:
-        pixels += np.float32(strength * rng.uniform(2, 10)) * rng.standard_normal(pixels.shape, dtype=np.float32)
+        pixels = pixels + np.float32(strength * rng.uniform(2, 10)) * rng.standard_normal(pixels.shape, dtype=np.float32)
     return np.clip(pixels, 0, 255)
 
 

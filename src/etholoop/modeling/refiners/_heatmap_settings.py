@@ -1,7 +1,5 @@
 """Settings of the heatmap refiner. Without torch, so that params.yaml can be checked at once."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from etholoop.params import Section
@@ -17,7 +15,7 @@ class Params(Section):
     margin: float = Field(1.1, gt=0.5, le=4, description="side of the crop in diagonals of the box")
     width: int = Field(32, ge=4, multiple_of=2, description="channels of the two fine layers that are learnt from nothing")
     sigma_px: float = Field(3.0, gt=0, description="standard deviation of the target around a keypoint, pixels of the crop")
-    tta: Literal[1, 2, 4, 8] = Field(8, description="views averaged in use: as is, mirrored, and both in quarter turns")
+    views: int = Field(8, ge=1, le=8, description="views averaged in use: mirrored and in quarter turns, as far as training knew such")
 
     epochs: int = Field(30, ge=1)
     epoch_steps: int = Field(50, ge=1, description="steps between two looks at the validation images, and between two saved states")

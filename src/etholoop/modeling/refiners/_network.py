@@ -5,7 +5,7 @@ The body follows the layer numbers of YOLOv8n (``model.0`` … ``model.15``), so
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 STRIDE = 2
 """Crop pixels per heatmap pixel."""
@@ -20,7 +20,7 @@ class ConvBlock(nn.Module):
         self.bn = nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.03)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.silu(self.bn(self.conv(x)))
+        return functional.silu(self.bn(self.conv(x)))
 
 
 class Residual(nn.Module):
@@ -50,7 +50,7 @@ class CrossStage(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         steps = list(self.cv1(x).chunk(2, 1))
         for block in self.m:
-            steps.append(block(steps[-1]))  # noqa: PERF401 - each step needs the one before
+            steps.append(block(steps[-1]))
         return self.cv2(torch.cat(steps, 1))
 
 
@@ -65,7 +65,7 @@ class PooledPyramid(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         looks = [self.cv1(x)]
         for _ in range(3):
-            looks.append(F.max_pool2d(looks[-1], 5, 1, 2))  # noqa: PERF401 - each look needs the one before
+            looks.append(functional.max_pool2d(looks[-1], 5, 1, 2))
         return self.cv2(torch.cat(looks, 1))
 
 
@@ -90,8 +90,8 @@ class HeatmapNetwork(nn.Module):
                 "15": CrossStage(192, 64),
             }
         )
-        self.quarter = CrossStage(64 + 32, width)
-        self.half = nn.Sequential(ConvBlock(width + 16, width, 3), ConvBlock(width, width, 3))
+        self.fine = CrossStage(64 + 32, width)
+        self.finest = nn.Sequential(ConvBlock(width + 16, width, 3), ConvBlock(width, width, 3))
         self.out = nn.Conv2d(width, n_keypoints, 1)
         nn.init.normal_(self.out.weight, std=0.01)
 
@@ -104,8 +104,8 @@ class HeatmapNetwork(nn.Module):
         deepest = m["9"](m["8"](m["7"](sixteenth)))
         y = m["12"](torch.cat([_double(deepest), sixteenth], 1))
         y = m["15"](torch.cat([_double(y), eighth], 1))
-        y = self.quarter(torch.cat([_double(y), quarter], 1))
-        return self.out(self.half(torch.cat([_double(y), half], 1)))
+        y = self.fine(torch.cat([_double(y), quarter], 1))
+        return self.out(self.finest(torch.cat([_double(y), half], 1)))
 
 
 def new_network(n_keypoints: int, width: int, seed: int) -> HeatmapNetwork:
@@ -116,4 +116,4 @@ def new_network(n_keypoints: int, width: int, seed: int) -> HeatmapNetwork:
 
 
 def _double(x: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")
+    return functional.interpolate(x, scale_factor=2, mode="nearest")

@@ -4,14 +4,29 @@ A heatmap is a probability over the places of the crop (softmax), one per keypoi
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
 from etholoop.modeling.refiners._network import STRIDE
 
 VIEWS = ((0, False), (0, True), (2, False), (2, True), (1, False), (1, True), (3, False), (3, True))
-"""Quarter turns and mirrorings whose heatmaps are averaged; the first n of them for ``tta = n``."""
+"""Quarter turns and mirrorings of a crop."""
+
+Views = Sequence[tuple[int, bool]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How places are read with a network; ``flip_index`` as in the skeleton."""
+
+    flip_index: tuple[int, ...]
+    sigma_px: float
+    views: Views = VIEWS[:1]
+    device: str = "cpu"
+
 
 READ_SIGMAS = 2.5
 """Half side of the square around the peak, in sigmas, whose centre of mass is the place and whose mass is the confidence."""
@@ -40,17 +55,24 @@ def loss(logits: torch.Tensor, points: torch.Tensor, sigma_px: float) -> torch.T
     return torch.where(counts, surprise, 0.0).sum() / counts.sum().clamp(min=1)
 
 
-def heatmaps(network: nn.Module, crops: torch.Tensor, flip_index: Sequence[int], tta: int) -> torch.Tensor:
-    """Heatmaps (n, K, h, h), the mean over ``tta`` views of each crop."""
-    total = torch.zeros(())
-    for turns, mirrored in VIEWS[:tta]:
-        view = torch.rot90(crops, turns, (2, 3))
-        logits = network(view.flip(3) if mirrored else view)
-        maps = logits.flatten(2).softmax(-1).view_as(logits)
-        if mirrored:
-            maps = maps.flip(3)[:, list(flip_index)]
-        total = total.to(maps.device) + torch.rot90(maps, -turns, (2, 3))
-    return total / tta
+def views_of(n: int, *, turned: bool, mirrored: bool) -> list[tuple[int, bool]]:
+    """The first ``n`` views among those that a training with turned or mirrored crops knows; always the crop as it is."""
+    return [view for view in VIEWS if (turned or view[0] == 0) and (mirrored or not view[1])][:n]
+
+
+def heatmaps(network: nn.Module, crops: torch.Tensor, flip_index: Sequence[int], views: Views = VIEWS[:1]) -> torch.Tensor:
+    """Heatmaps (n, K, h, h), the mean over views of each crop (n, 3, s, s)."""
+    return torch.stack([_seen(network, crops, flip_index, turns, mirrored) for turns, mirrored in views]).mean(0)
+
+
+def _seen(network: nn.Module, crops: torch.Tensor, flip_index: Sequence[int], turns: int, mirrored: bool) -> torch.Tensor:
+    """Heatmaps through one view, turned and mirrored back."""
+    view = torch.rot90(crops, turns, (2, 3))
+    logits = network(view.flip(3) if mirrored else view)
+    maps = logits.flatten(2).softmax(-1).view_as(logits)
+    if mirrored:
+        maps = maps.flip(3)[:, list(flip_index)]
+    return torch.rot90(maps, -turns, (2, 3))
 
 
 def read(maps: torch.Tensor, sigma_px: float) -> torch.Tensor:
@@ -72,3 +94,15 @@ def read(maps: torch.Tensor, sigma_px: float) -> torch.Tensor:
         x = (near.sum(2) * centres).sum(-1) / mass
         y = (near.sum(3) * centres).sum(-1) / mass
     return torch.stack([x, y, mass.clamp(0, 1)], -1)
+
+
+def as_input(crops: np.ndarray, device: str) -> torch.Tensor:
+    """Crops (n, s, s, 3), 0 to 255 → (n, 3, s, s), 0 to 1."""
+    return torch.from_numpy(crops).permute(0, 3, 1, 2).to(device, torch.float32).div_(255)
+
+
+@torch.no_grad()
+def places(network: nn.Module, crops: np.ndarray, reading: Reading) -> np.ndarray:
+    """Places and confidences (n, K, 3) in crops (n, s, s, 3)."""
+    maps = heatmaps(network, as_input(crops, reading.device), reading.flip_index, reading.views)
+    return read(maps, reading.sigma_px).double().cpu().numpy()

@@ -74,7 +74,7 @@ def test_suggested_seed_does_what_it_says(project):
 
 def test_suggest_only_in_group_mode(project):
     project.params.write_text("split: {mode: blocks}\n")
-    with pytest.raises(EthoLoopError, match="split.mode is blocks"):
+    with pytest.raises(EthoLoopError, match=r"split\.mode is blocks"):
         call("suggest")
 
 

@@ -1,0 +1,86 @@
+"""Everything the report reads, as tables and values."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from etholoop import params as parameters
+from etholoop.io import tables
+from etholoop.io.memo import file_digest
+from etholoop.io.vocabulary import read_skeleton
+from etholoop.project import Project
+from etholoop.schema.annotations import Boxes, Keypoints, LabelledFrames
+from etholoop.schema.dataset import PoseDataset
+from etholoop.schema.evaluation import KeypointErrors, Matches
+from etholoop.schema.frames import Frames
+from etholoop.schema.predictions import Detections, PredictedFrames, PredictedKeypoints
+from etholoop.schema.selection import Selection
+from etholoop.schema.splits import Splits
+from etholoop.schema.videos import Quarantine, Videos
+from etholoop.stages.select import Cycle
+
+GATES = ("videos", "labels", "dataset", "predictions")
+
+
+class Inputs:
+    """The tables and records of one cycle; what no stage has written yet is empty."""
+
+    def __init__(self, project: Project):
+        self.project = project
+        self.cycle = parameters.load(project.params, "cycle", Cycle)
+        self.skeleton = read_skeleton(project.skeleton)
+        self.videos = tables.read(project.manifest / "videos.parquet", Videos)
+        self.quarantine = tables.read(project.manifest / "quarantine.parquet", Quarantine)
+        self.splits = tables.read(project.splits, Splits)
+        self.frames = tables.read(project.frames / "frames.parquet", Frames)
+        self.labelled = tables.read(project.annotations / "labelled_frames.parquet", LabelledFrames)
+        self.boxes = tables.read(project.annotations / "boxes.parquet", Boxes)
+        self.keypoints = tables.read(project.annotations / "keypoints.parquet", Keypoints)
+        self.dataset = _table(project.pose_dataset / "index.parquet", PoseDataset)
+        self.predicted = tables.read(project.pose_predictions / "frames.parquet", PredictedFrames)
+        self.detections = tables.read(project.pose_predictions / "detections.parquet", Detections)
+        self.predicted_keypoints = tables.read(project.pose_predictions / "keypoints.parquet", PredictedKeypoints)
+        self.matches = _table(project.evaluation / "matches.parquet", Matches)
+        self.errors = _table(project.evaluation / "keypoint_errors.parquet", KeypointErrors)
+        self.batch = tables.read(project.selection / "batch.parquet", Selection)
+        self.held_out = tables.read(project.selection / "held_out.parquet", Selection)
+        self.selection = _record(project.selection / "summary.json")
+        self.evaluation = _record(project.metrics / "evaluate.json")
+        self.training = _record(project.metrics / "pose_train.json")
+        self.refining = _record(project.metrics / "refine_train.json")
+        self.model = _record(project.pose_model / "status.json")
+        self.gates = {name: _record(project.gates / f"{name}.json") for name in GATES}
+        self.ledgers = [_record(path) for path in sorted(project.cycles.glob("c*.json"))]
+
+    @cached_property
+    def test(self) -> dict[str, Any]:
+        """Figures of the test split; empty while there are none."""
+        figures = self.evaluation.get("test") or {}
+        return figures if figures.get("evaluated", bool(figures)) else {}
+
+    @cached_property
+    def mode(self) -> str:
+        """How the splits were made: group, blocks or fixed."""
+        return "+".join(sorted(set(self.splits["mode"]))) or "group"
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        weights = self.project.pose_model / "best.pt"
+        return file_digest(weights) if weights.is_file() else None
+
+    def plot(self, name: str) -> pd.DataFrame:
+        """A table of metrics/plots; empty if it was not written or holds nothing."""
+        path = self.project.metrics / "plots" / f"{name}.csv"
+        return pd.read_csv(path) if path.is_file() and path.stat().st_size > 1 else pd.DataFrame()
+
+
+def _table(path: Path, schema: Any) -> pd.DataFrame:
+    return tables.read(path, schema) if path.is_file() else tables.empty(schema)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}

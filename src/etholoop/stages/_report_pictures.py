@@ -1,0 +1,171 @@
+"""The pictures of the report: frames with animals drawn, and charts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from etholoop.core.cycle_facts import ModelError
+from etholoop.io import charts, drawing
+from etholoop.io.drawing import Animal
+from etholoop.io.images import read_rgb
+from etholoop.io.report_html import Picture, data_uri
+from etholoop.schema.columns import frame_uid
+from etholoop.stages._report_inputs import Inputs
+
+KEY = ["video_id", "frame"]
+BOX = ["x_min", "y_min", "x_max", "y_max"]
+SHOWN_CONFIDENCE = 0.25
+"""Predicted animals below this are not drawn, except where one is itself the error."""
+
+Animals = dict[tuple[str, int], dict[int, Animal]]
+
+
+class Pictures:
+    """Frames of one cycle as pictures ``width_px`` wide."""
+
+    def __init__(self, inputs: Inputs, width_px: int):
+        self.inputs, self.width_px = inputs, width_px
+        names = inputs.skeleton.keypoint_names
+        self.edges = [(names.index(first), names.index(second)) for first, second in inputs.skeleton.edges]
+        self.truth = _animals(inputs.boxes, inputs.keypoints, names, named=False)
+        self.predicted = _animals(inputs.detections, inputs.predicted_keypoints, names, named=True)
+        confident = inputs.detections["confidence"] >= SHOWN_CONFIDENCE
+        self.sure = set(inputs.detections.loc[confident, [*KEY, "instance"]].itertuples(index=False, name=None))
+        self.paths = {(video, frame): inputs.project.pose_dataset / path for video, frame, path in _rows(inputs.dataset, "image")}
+        self.paths |= {(video, frame): inputs.project.frames / path for video, frame, path in _rows(inputs.frames, "path")}
+
+    def has(self, video_id: str, frame: int) -> bool:
+        """Whether the frame's image is kept anywhere."""
+        return (video_id, frame) in self.paths
+
+    def image(self, video_id: str, frame: int) -> np.ndarray:
+        return read_rgb(self.paths[video_id, frame])
+
+    def found(self, video_id: str, frame: int) -> dict[int, Animal]:
+        """Predicted animals the model is reasonably sure of."""
+        animals = self.predicted.get((video_id, frame), {})
+        return {instance: animal for instance, animal in animals.items() if (video_id, frame, instance) in self.sure}
+
+    def compared(self, video_id: str, frame: int) -> Picture:
+        """A whole frame, labels and predictions."""
+        view = drawing.whole(self.image(video_id, frame), 2 * self.width_px)
+        truth, found = self.truth.get((video_id, frame), {}), self.found(video_id, frame)
+        drawing.draw(view, truth.values(), self.edges, "truth")
+        drawing.draw(view, found.values(), self.edges, "prediction")
+        uid = frame_uid(video_id, frame)
+        words = f"{len(truth)} labelled, {len(found)} found"
+        return Picture(data_uri(drawing.jpeg(drawing.finished(view))), f"Frame {uid}: {words}, labels and predictions drawn.", uid, words)
+
+    def error(self, error: ModelError) -> Picture:
+        """The neighbourhood of one error."""
+        place = (error.video_id, error.frame)
+        truth, predicted = self.truth.get(place, {}), self.predicted.get(place, {})
+        found = self.found(*place)
+        if error.predicted_instance is not None:
+            found[error.predicted_instance] = predicted[error.predicted_instance]
+        centre = truth[error.true_instance] if error.true_instance is not None else predicted[error.predicted_instance or 0]
+        view = drawing.around(self.image(*place), _with_touching(centre.box, [*truth.values(), *found.values()]), self.width_px)
+        if error.kind == "keypoint" and error.predicted_instance is not None:
+            drawing.draw_errors(view, centre.keypoints, predicted[error.predicted_instance].keypoints)
+        drawing.draw(view, truth.values(), self.edges, "truth")
+        drawing.draw(view, [Animal(animal.box, animal.keypoints) for animal in found.values()], self.edges, "prediction")
+        uid = frame_uid(*place)
+        return Picture(data_uri(drawing.jpeg(drawing.finished(view))), f"Part of frame {uid}: {error.words}.", error.words, uid, error.kind)
+
+    def pick(self, row: Mapping[str, Any], drawn: bool) -> Picture:
+        """A frame that people are asked to label."""
+        place = (row["video_id"], int(row["frame"]))
+        view = drawing.whole(self.image(*place), self.width_px)
+        found = self.found(*place) if drawn else {}
+        drawing.draw(view, [Animal(animal.box, animal.keypoints) for animal in found.values()], self.edges, "prediction")
+        uid = frame_uid(*place)
+        alt = f"Frame {uid} to label" + (f", {len(found)} predicted animals drawn." if drawn else ".")
+        caption, note = (f"{row['rank'] + 1}. {uid}", row["reason"]) if row["acquisition"] != "held_out" else (uid, "")
+        return Picture(data_uri(drawing.jpeg(drawing.finished(view), 78)), alt, caption, note, "" if row["acquisition"] == "held_out" else row["acquisition"])
+
+
+def _with_touching(box: np.ndarray, animals: Sequence[Animal]) -> np.ndarray:
+    """The smallest box around ``box`` and every animal whose box overlaps it."""
+    boxes = np.array([box, *(animal.box for animal in animals)])
+    touching = boxes[(np.minimum(boxes[:, 2:], box[2:]) > np.maximum(boxes[:, :2], box[:2])).all(axis=1)]
+    return np.concatenate([touching[:, :2].min(axis=0), touching[:, 2:].max(axis=0)]) if len(touching) else box
+
+
+def keypoint_colours(inputs: Inputs) -> list[tuple[str, str]]:
+    """Name and CSS colour of each keypoint."""
+    return [(name, "#{:02x}{:02x}{:02x}".format(*drawing.keypoint_colour(number))) for number, name in enumerate(inputs.skeleton.keypoint_names)]
+
+
+def learning_chart(rows: Sequence[Mapping[str, Any]], shares: Mapping[str, str], lengths: Mapping[str, str]) -> Picture:
+    cycles = "; ".join(f"{row['cycle']} with {row['n_frames']} labelled frames" for row in rows)
+    return Picture(data_uri(charts.learning_curve(rows, shares, lengths)), f"Figures over labelled frames: {cycles}. The numbers are in the table below.")
+
+
+def pr_chart(table: pd.DataFrame) -> Picture | None:
+    """Precision over recall on the test split; None without finds."""
+    table = table[table["split"] == "test"] if len(table) else table
+    if not len(table):
+        return None
+    words = {"box": "boxes", "oks": "poses"}
+    several = table["species"].nunique() > 1
+    curves = {
+        f"{words.get(measure, measure)}{f', {species}' if several else ''}": (part["recall"].to_numpy(), part["precision"].to_numpy())
+        for (measure, species), part in table.groupby(["measure", "species"], sort=True)
+    }
+    return Picture(data_uri(charts.precision_recall(curves)), f"Precision over recall of {', '.join(curves)}.")
+
+
+def calibration_chart(table: pd.DataFrame) -> Picture | None:
+    table = table[table["split"] == "test"] if len(table) else table
+    if not len(table) or not table["n"].sum():
+        return None
+    columns = [table[name].to_numpy(dtype=float) for name in ("low", "high", "n", "confidence", "correct")]
+    words = "; ".join(f"{row.confidence:.2f} stated, {row.correct:.2f} right" for row in table[table["n"] > 0].itertuples())
+    return Picture(data_uri(charts.calibration(*columns)), f"Calibration: {words}.")
+
+
+def training_chart(table: pd.DataFrame) -> Picture | None:
+    """Loss terms and validation figures over epochs; columns as Ultralytics names them."""
+    if "epoch" not in table or not len(table):
+        return None
+    losses = {name.removeprefix("train/").replace("_", " "): table[name].to_numpy() for name in table if name.startswith("train/")}
+    names = {"metrics/mAP50(B)": "box AP50", "metrics/mAP50-95(B)": "box AP", "metrics/mAP50(P)": "pose AP50", "metrics/mAP50-95(P)": "pose AP"}
+    kept = {title: table.loc[table[name].notna(), ["epoch", name]].to_numpy() for name, title in names.items() if name in table}
+    figures = {title: (values[:, 0], values[:, 1]) for title, values in kept.items() if len(values)}
+    if not losses and not figures:
+        return None
+    last = "; ".join(f"{title} {values[1][-1]:.3f}" for title, values in figures.items())
+    alt = f"Training over {len(table)} epochs. At the end: {last or 'no validation figures'}."
+    return Picture(data_uri(charts.training(table["epoch"].to_numpy(), losses, figures)), alt)
+
+
+def by_video_chart(table: pd.DataFrame, names: Mapping[str, str]) -> Picture | None:
+    table = table[table["split"] == "test"] if len(table) else table
+    if len(table) < 2:
+        return None
+    figures = {title: table[name].to_numpy(dtype=float) for name, title in names.items() if name in table and table[name].notna().any()}
+    words = "; ".join(f"{row['video_id']} {', '.join(f'{title} {row[name]:.2f}' for name, title in names.items() if name in row)}" for row in table.to_dict("records"))
+    return Picture(data_uri(charts.by_video(list(table["video_id"]), figures)), f"Each held-out recording: {words}.")
+
+
+def _rows(table: pd.DataFrame, column: str) -> Any:
+    return table[[*KEY, column]].itertuples(index=False, name=None)
+
+
+def _animals(boxes: pd.DataFrame, keypoints: pd.DataFrame, names: Sequence[str], named: bool) -> Animals:
+    """Animals of every frame by instance; keypoints in the skeleton's order, NaN where there is none."""
+    place = {name: number for number, name in enumerate(names)}
+    points: dict[tuple[str, int, int], np.ndarray] = {}
+    columns = [*KEY, "instance", "keypoint", "x", "y"]
+    for video, frame, instance, keypoint, x, y in keypoints[columns].itertuples(index=False, name=None):
+        points.setdefault((video, frame, instance), np.full((len(names), 2), np.nan))[place[keypoint]] = x, y
+    animals: Animals = {}
+    missing = np.full((len(names), 2), np.nan)
+    columns = [*KEY, "instance", *BOX, "species", "confidence"]
+    for video, frame, instance, *corners, species, confidence in boxes[columns].itertuples(index=False, name=None):
+        name = f"{species} {confidence:.2f}" if named else ""
+        animal = Animal(np.array(corners, dtype=float), points.get((video, frame, instance), missing), name)
+        animals.setdefault((video, frame), {})[instance] = animal
+    return animals

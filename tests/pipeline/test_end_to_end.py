@@ -1,0 +1,134 @@
+"""The real pipeline on tiny synthetic recordings: cold start, training, a second run, changes, closing, another computer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from etholoop.commands import cycle, simulate
+from etholoop.commands.repro import repro
+from etholoop.project import Project
+from etholoop.services import dvc, git, process
+
+pytestmark = pytest.mark.slow
+
+WORLD = simulate.World(seed=3, n_sessions=5, n_frames=25, batch_size=12, noise="none")
+TINY = {
+    "frames": {"n_frames": 30},
+    "pose_train": {"settings": {"arch": "yolo11n-pose", "imgsz": 64, "epochs": 2, "batch": 4, "threads": 1, "mosaic": 0.0}},
+    "evaluate": {"n_bootstrap": 50},
+    "select": {"held_out_per_video": 3, "min_gap_s": 0.1},
+}
+
+
+def labelled_project(folder: Path) -> tuple[Project, dict]:
+    """A project whose cold start and first training have run."""
+    project, scenes = simulate.make_project(folder, WORLD, TINY)
+    repro(project, sync=False)
+    simulate.answer_all(project, scenes, None, WORLD.seed)
+    repro(project)
+    return project, scenes
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return labelled_project(tmp_path_factory.mktemp("one") / "project")
+
+
+def outputs(project: Project) -> dict[str, str]:
+    return {out["path"]: out["md5"] for entry in dvc.lock(project).values() for out in entry.get("outs", [])}
+
+
+def test_the_whole_graph_has_run_and_left_a_report(trained):
+    project, _ = trained
+    status = json.loads((project.pose_model / "status.json").read_text())
+    assert status["trained"] is True
+    assert "<html" in project.report.read_text(encoding="utf-8")[:500].lower()
+    assert json.loads((project.metrics / "evaluate.json").read_text())["test"]["n_frames"] > 0
+
+
+def test_a_second_run_does_nothing(trained):
+    project, _ = trained
+    said = process.run(["dvc", "repro"], project.root)
+    assert "Running stage" not in said
+    assert dvc.status(project) == {}
+
+
+def test_another_cycle_id_reruns_selection_and_report_only(trained):
+    project, _ = trained
+    before = project.params.read_text()
+    cycle.set_cycle_id(project.params, "c009")
+    try:
+        assert set(dvc.status(project)) == {"select", "report"}
+    finally:
+        project.params.write_text(before)
+
+
+def test_metrics_can_be_compared(trained):
+    project, _ = trained
+    assert "metrics/evaluate.json" in json.dumps(json.loads(process.run(["dvc", "metrics", "show", "--json"], project.root)))
+    process.run(["dvc", "metrics", "diff"], project.root)
+
+
+def test_the_same_inputs_give_the_same_bytes_elsewhere(trained, tmp_path):
+    one, _ = trained
+    other, _ = labelled_project(tmp_path / "elsewhere" / "named otherwise")
+    assert outputs(other) == outputs(one)
+
+
+def test_a_misspelt_key_stops_before_any_work(trained):
+    project, _ = trained
+    before = project.params.read_text()
+    content = yaml.safe_load(before)
+    content["select"]["aquisition"] = "margin"
+    project.params.write_text(yaml.safe_dump(content))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "etholoop", "repro"], cwd=project.root, capture_output=True, text=True, check=False, env=os.environ
+        )
+    finally:
+        project.params.write_text(before)
+    assert done.returncode != 0
+    assert "did you mean 'acquisition'" in done.stderr
+    assert "Running stage" not in done.stdout
+
+
+def test_closing_writes_a_ledger_a_tag_and_opens_the_next_cycle(trained):
+    project, _ = trained
+    ledger = cycle.close(project)
+    assert git.has_tag(project, "cycle/c001")
+    assert ledger["weights"]["pose"]
+    assert yaml.safe_load(project.params.read_text())["cycle"]["id"] == "c002"
+    assert git.dirty(project) == []
+    assert set(dvc.status(project)) == {"select", "report"}
+    assert (project.metrics / "history.csv").read_text().splitlines()[1].startswith("c001,")
+
+
+def test_a_closed_cycle_can_be_returned_to(trained):
+    project, _ = trained
+    process.run(["git", "checkout", "--quiet", "cycle/c001"], project.root)
+    process.run(["dvc", "checkout", "--quiet"], project.root)
+    try:
+        assert dvc.status(project) == {}
+        assert git.dirty(project) == []
+    finally:
+        process.run(["git", "checkout", "--quiet", "main"], project.root)
+        process.run(["dvc", "checkout", "--quiet"], project.root)
+
+
+def test_adding_a_video_computes_that_video_only(trained, tmp_path):
+    """The memo of every map over videos grows by the new video and by nothing else."""
+    from etholoop.commands import videos
+
+    project, _ = trained
+    before = {step.name: {key.name for key in step.iterdir()} for step in project.memo.iterdir()}
+    extra = simulate.World(seed=8, n_sessions=1, n_frames=25)
+    scenes = {"extra": next(iter(simulate.make_scenes(extra).values()))}
+    videos.add(project, simulate.write_videos(scenes, tmp_path))
+    repro(project, ["manifest", "split"], sync=False)
+    probed = {key.name for key in (project.memo / "manifest").iterdir()} - before["manifest"]
+    assert len(probed) == 1
