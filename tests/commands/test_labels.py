@@ -76,12 +76,24 @@ def test_import_dlc_brings_images_and_labels(project, dlc_project):
 def test_importing_twice_changes_nothing(project, dlc_project):
     labels.import_dlc(project, dlc_project, videos=True)
     before = contents(project.root)
-    project.added.clear()
     done = labels.import_dlc(project, dlc_project, videos=True)
     assert not done.changes
     assert done.new_files == []
     assert contents(project.root) == before
-    assert project.added == []
+
+
+def test_an_import_killed_before_versioning_is_completed_by_the_next(project, dlc_project):
+    labels.import_dlc(project, dlc_project)
+    project.added.clear()
+    labels.import_dlc(project, dlc_project)
+    assert project.added == ["data/raw/images", "label_studio/exports/snapshot.json"]
+
+
+def test_a_skeleton_that_fits_is_left_alone(project, dlc_project):
+    before = project.skeleton.read_bytes()
+    done = labels.import_dlc(project, dlc_project, write_skeleton=True)
+    assert project.skeleton.read_bytes() == before
+    assert any("left as it is" in remark for remark in done.remarks)
 
 
 def test_a_video_beside_its_labelled_images_is_not_taken_under_the_same_name(project, dlc_project):
@@ -217,6 +229,7 @@ def test_import_yolo_predictions_with_thresholds(project, tmp_path):
     done = labels.import_yolo(project, yolo_folder(tmp_path, cage1_00000005=line), thresholds=(0.85, 0.25))
     (record,) = snapshot.read(project.snapshot).frames
     assert [animal["keypoints"] for animal in record["instances"]] == [{"nose": [100, 50, 2]}]
+    assert record["annotator"] == "predictions:yolo"
     assert done.remarks == ["dropped: 1 boxes of low confidence", "dropped: 1 keypoints outside of their box"]
 
 

@@ -20,7 +20,14 @@ def frames_of(video_id, frames, split="train", priority=None):
 
 
 def pick(candidates, n=4, **changes):
-    values = {"acquisition": "margin", "share_random": 0.0, "min_gap_s": 1.0, "fps": FPS, "quota_per_video": 99, "rng": np.random.default_rng(3)}
+    values = {
+        "acquisition": "margin",
+        "share_random": 0.0,
+        "min_gap_s": 1.0,
+        "fps": FPS,
+        "quota_per_video": 99,
+        "rng": np.random.default_rng(3),
+    }
     return pick_batch(candidates, n=n, **{**values, **changes})
 
 

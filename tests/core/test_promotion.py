@@ -29,3 +29,7 @@ def test_boxes_decide_where_there_are_no_keypoints():
     decision = decide({"oks_ap": None, "box_ap": 0.7}, [ledger("c001", True, box_ap=0.5)])
     assert decision.promoted
     assert "box_ap" in decision.reason
+
+
+def test_a_model_that_finds_nothing_is_no_champion():
+    assert not decide({"oks_ap": 0.0}, []).promoted

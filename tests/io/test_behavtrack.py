@@ -47,6 +47,7 @@ def test_an_image_with_an_uncorrected_prediction_is_no_label(tmp_path):
     assert "not labelled yet" in found.left_out["a_frame_2.jpg"]
     everything = read(tmp_path, content, accept_predictions=True, empty_means_no_animal=True)
     assert [record["status"] for record in everything.frames] == ["animals", "no_animal", "animals"]
+    assert [record["annotator"] for record in everything.frames] == ["predictions:behavtrack", "behavtrack", "behavtrack"]
     snapshot.dumps(Snapshot(everything.frames))
 
 

@@ -26,9 +26,10 @@ def blob(rng: np.random.Generator, width: int = 64, height: int = 48) -> tuple[n
     return image, np.array([[x - 10, y - 7, x + 10, y + 7]], float), keypoints
 
 
-def dataset(folder: Path, n_train: int = 6, n_val: int = 2, skeleton: Skeleton = MOUSE, width: int = 64, height: int = 48) -> Path:
+def dataset(folder: Path, n_train: int = 6, n_val: int = 2, skeleton: Skeleton = MOUSE, size: tuple[int, int] = (64, 48)) -> Path:
     """A data set in the layout of the pose_dataset stage; the last training image is empty."""
     rng = np.random.default_rng(1)
+    width, height = size
     for split, count in (("train", n_train), ("val", n_val)):
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True)

@@ -106,6 +106,11 @@ def test_shipped_words_are_good(folder):
     assert all(behaviour.key for behaviour in behaviours.behaviours)
 
 
+def test_a_new_project_starts_from_the_mice():
+    for name in ("skeleton.yaml", "ethogram.yaml"):
+        assert (WORDS / name).read_bytes() == (WORDS / "presets/mice_5x4" / name).read_bytes()
+
+
 def test_known_facts_of_the_presets():
     assert {"kabr", "mice_5x4", "openfield"} <= set(PRESETS)
     mice = read_skeleton(WORDS / "presets/mice_5x4/skeleton.yaml")

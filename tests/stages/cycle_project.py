@@ -51,9 +51,10 @@ def new_project(root, splits=SPLIT_OF, mode="group", scale=1):
 
 
 def _video(video_id, scale):
-    row = dict(video_id=video_id, kind="video", path=f"videos/{video_id}.mp4", sha256="0" * 64, n_frames=N_FRAMES, n_frames_header=N_FRAMES)
-    row |= dict(fps_num=30, fps_den=1, duration_s=10.0, width=WIDTH * scale, height=HEIGHT * scale, codec="h264", pix_fmt="yuv420p", rotation=0)
-    return row | dict(variable_rate=False, session=f"day {video_id[-1]}", subject=None, camera=None, start_time=None)
+    size = {"width": WIDTH * scale, "height": HEIGHT * scale, "n_frames": N_FRAMES, "n_frames_header": N_FRAMES, "rotation": 0}
+    time = {"fps_num": 30, "fps_den": 1, "duration_s": 10.0, "variable_rate": False, "start_time": None}
+    source = {"kind": "video", "path": f"videos/{video_id}.mp4", "sha256": "0" * 64, "codec": "h264", "pix_fmt": "yuv420p"}
+    return {"video_id": video_id, "session": f"day {video_id[-1]}", "subject": None, "camera": None, **source, **size, **time}
 
 
 def _split(video_id, split, mode):
@@ -110,12 +111,16 @@ def write_labels(project, uids, scale=1):
         frames.append({"video_id": video_id, "frame": frame, "status": "animals", "n_animals": 2, "source": "anna", "note": None})
         for instance, (centre, direction) in enumerate(animals(video_id, frame, scale)):
             marks = points(centre, direction, scale)
-            boxes.append({**_box(video_id, frame, instance, corners(marks, scale)), "identity": None, "confidence": np.nan, "source": "anna"})
+            boxes.append(
+                {**_box(video_id, frame, instance, corners(marks, scale)), "identity": None, "confidence": np.nan, "source": "anna"}
+            )
             keypoints += _marks(video_id, frame, instance, marks, {"confidence": np.nan, "visibility": 2})
     folder = project.annotations
     tables.write(tables.from_rows(frames, LabelledFrames), LabelledFrames, folder / "labelled_frames.parquet")
     tables.write(tables.from_rows(boxes, Boxes), Boxes, folder / "boxes.parquet")
-    tables.write(tables.typed(pd.DataFrame(keypoints), Keypoints) if keypoints else tables.empty(Keypoints), Keypoints, folder / "keypoints.parquet")
+    tables.write(
+        tables.typed(pd.DataFrame(keypoints), Keypoints) if keypoints else tables.empty(Keypoints), Keypoints, folder / "keypoints.parquet"
+    )
     tables.write(tables.empty(Bouts), Bouts, folder / "bouts.parquet")
 
 
@@ -130,7 +135,12 @@ def _marks(video_id, frame, instance, marks, more):
 
 
 def write_no_predictions(project):
-    for name, schema in (("frames", PredictedFrames), ("detections", Detections), ("keypoints", PredictedKeypoints), ("embeddings", Embeddings)):
+    for name, schema in (
+        ("frames", PredictedFrames),
+        ("detections", Detections),
+        ("keypoints", PredictedKeypoints),
+        ("embeddings", Embeddings),
+    ):
         tables.write(tables.empty(schema), schema, project.pose_predictions / f"{name}.parquet")
 
 
@@ -140,12 +150,14 @@ def write_predictions(project, scale=1, seed=0):
     frames, detections, keypoints, embeddings = [], [], [], []
     sampled = tables.read(project.frames / "frames.parquet", Frames)
     for video_id, frame in sampled[["video_id", "frame"]].itertuples(index=False):
-        found = [(points(*animal, scale), float(rng.uniform(0.45, 0.99))) for animal in animals(video_id, frame, scale) if rng.random() > 0.06]
+        found = [
+            (points(*animal, scale), float(rng.uniform(0.45, 0.99))) for animal in animals(video_id, frame, scale) if rng.random() > 0.06
+        ]
         if rng.random() < 0.08:
             found.append((points(rng.uniform(30, 100, 2) * scale, 1.0, scale), float(rng.uniform(0.2, 0.5))))
         found.sort(key=lambda item: -item[1])
-        for instance, (marks, confidence) in enumerate(found):
-            marks = marks + rng.normal(0, 1.2 * scale, marks.shape)
+        for instance, (exact, confidence) in enumerate(found):
+            marks = exact + rng.normal(0, 1.2 * scale, exact.shape)
             if rng.random() < 0.05:
                 marks[3] += 18 * scale
             row = _box(video_id, frame, instance, corners(marks, scale))

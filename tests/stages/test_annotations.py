@@ -206,6 +206,7 @@ def test_one_annotator_counts_per_frame(project, prefer, expected):
     assert found["labelled_frames"]["source"].tolist() == [expected, "bert"]
     assert set(found["boxes"]["source"]) == {expected, "bert"}
     assert status(project)["contested_frames"] == 1
+    assert status(project)["preferred_without_labels"] == [name for name in prefer if name == "cleo"]
 
 
 def test_each_moment_is_told_by_one_annotator(project):

@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
-
 from cycle_project import N_FRAMES, STEP, new_project, write_labels, write_predictions
+
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import tables
 from etholoop.schema.predictions import PredictedFrames

@@ -34,7 +34,11 @@ class Evidence:
     n_animals: int | None = None
 
     def __post_init__(self) -> None:
-        lengths = {"probabilities": len(self.probabilities), "keypoint_confidences": len(self.keypoint_confidences), "boxes": len(self.boxes)}
+        lengths = {
+            "probabilities": len(self.probabilities),
+            "keypoint_confidences": len(self.keypoint_confidences),
+            "boxes": len(self.boxes),
+        }
         wrong = [f"{name} has {length} rows" for name, length in lengths.items() if length not in (0, len(self.frame_of))]
         if len(self.video_ids) != len(self.frames):
             wrong.append(f"video_ids has {len(self.video_ids)} rows and frames {len(self.frames)}")

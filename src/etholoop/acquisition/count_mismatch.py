@@ -1,5 +1,7 @@
 """Frames in which the model finds too many or too few animals."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from etholoop.acquisition._shared import Evidence, best_probabilities
@@ -16,7 +18,7 @@ def score(evidence: Evidence, rng: np.random.Generator) -> np.ndarray:
     best = best_probabilities(evidence)
     order = np.argsort(evidence.frame_of, kind="stable")
     starts = np.searchsorted(evidence.frame_of[order], np.arange(evidence.n_frames + 1))
-    rows = [order[start:stop] for start, stop in zip(starts[:-1], starts[1:], strict=True)]
+    rows = [order[start:stop] for start, stop in pairwise(starts)]
     return np.array([expected_mismatch(best[row], evidence.n_animals) for row in rows], dtype=float)
 
 

@@ -25,7 +25,9 @@ def score(evidence: Evidence, rng: np.random.Generator) -> np.ndarray:
     if not evidence.n_frames:
         return np.zeros(0)
     if evidence.embeddings.shape[1] == 0 or len(evidence.embeddings) != evidence.n_frames:
-        raise EthoLoopError("select.acquisition 'coverage' needs an embedding of every frame, and the predictions hold none. Choose another function.")
+        raise EthoLoopError(
+            "select.acquisition 'coverage' needs an embedding of every frame, and the predictions hold none. Choose another function."
+        )
     order = evidence.by_name()
     priority = np.empty(evidence.n_frames)
     priority[order] = _greedy(evidence.embeddings[order].astype(float), evidence.labelled_embeddings.astype(float))

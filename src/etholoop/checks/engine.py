@@ -5,6 +5,7 @@ table: true/false (:func:`is_true`), or a text that says what is wrong with the 
 Missing values are faults here, although Great Expectations leaves them out by itself.
 """
 
+import copy
 import math
 import os
 from collections.abc import Mapping
@@ -165,7 +166,7 @@ def numbered(table: Table) -> pd.DataFrame:
 
 
 def suite_of(gate: str, name: str, table: Table) -> Any:
-    return gx.ExpectationSuite(name=f"{gate}.{name}", expectations=[r.expectation for r in table.rules])
+    return gx.ExpectationSuite(name=f"{gate}.{name}", expectations=[copy.copy(r.expectation) for r in table.rules])
 
 
 def result_format(table: Table) -> dict[str, Any]:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from etholoop.project import Project
 
 METADATA_HEADER = "path,session,subject,camera,start_time\n"
+KEEP = ".keep"
+"""Hidden file in an empty input folder: DVC warns of empty ones in every stage, and Git drops them."""
 SPLITS_HEADER = "video_id,start_frame,stop_frame,split,group\n"
 
 
@@ -99,6 +101,9 @@ def _make_inputs(project: "Project") -> None:
 
     for path in (project.raw_videos, project.raw_images, project.init_weights, project.cycles, project.batches, project.metrics):
         path.mkdir(parents=True, exist_ok=True)
+    for path in (project.raw_videos, project.raw_images, project.init_weights):
+        if not any(path.iterdir()):
+            (path / KEEP).touch()
     headers = {
         project.metadata: METADATA_HEADER,
         project.fixed_splits: SPLITS_HEADER,

@@ -107,7 +107,7 @@ def import_yolo_command(
     annotator: str = typer.Option("yolo", help="Who made these labels."),
     video_pattern: str = PATTERN,
     copy_images: bool = COPY,
-    predictions: bool = typer.Option(False, "--predictions", help="Text of BehavTrack's predictions, keypoints with confidence."),
+    predictions: bool = typer.Option(False, "--predictions", help="Text of predictions, keypoints with confidence; marked as such."),
     visible_above: float = typer.Option(0.90, min=0, max=1, help="For predictions: keypoints above are visible (.85 for videos)."),
     min_confidence: float = typer.Option(0.25, min=0, max=1, help="For predictions: boxes below are dropped."),
     dry_run: bool = DRY_RUN,
@@ -167,8 +167,9 @@ def import_dlc(
     from etholoop.io import dlc
 
     found = dlc.read_project(path, reading or dlc.Reading(), _present_images(project))
-    if not write_skeleton:
-        _check_skeleton(project, found.skeleton, path)
+    fits = not _skeleton_faults(project, found.skeleton)
+    if not fits and not write_skeleton:
+        _refuse_skeleton(project, found.skeleton, path)
     images = {f"images/{folder}/{file.name}": file for folder, files in found.images.items() for file in files}
     remarks = [f"{len(found.empty_rows)} images without keypoints left out: not labelled, or no animal?"] if found.empty_rows else []
     remarks += [f"left out: {sentence}" for sentence in found.outside]
@@ -178,7 +179,9 @@ def import_dlc(
     if not videos and found.videos:
         remarks.append(f"{len(found.videos)} videos not added; --videos brings them")
     done = _merge(project, found.frames, images | wanted, remarks, dry_run=dry_run)
-    if write_skeleton and not dry_run:
+    if write_skeleton and fits:
+        remarks.append("skeleton.yaml left as it is: it has these body parts")
+    elif write_skeleton and not dry_run:
         _write_skeleton(project, found.skeleton)
     return done
 
@@ -229,9 +232,12 @@ def import_yolo(
 ) -> Imported:
     """A folder of YOLO label files; ``thresholds`` (visible above, least box confidence) for prediction text.
 
+    Predictions are marked in their annotator, so that labels of people always come before them.
+
     Raises:
         FaultsError: faulty lines, labels without an image, names that do not tell video and frame; nothing is changed.
     """
+    from etholoop.core.labels import PREDICTED
     from etholoop.errors import EthoLoopError, FaultsError
     from etholoop.io.vocabulary import read_skeleton
 
@@ -239,6 +245,7 @@ def import_yolo(
     if not files:
         raise EthoLoopError(f"{path}: no .txt files here. Give the folder that holds the label files.")
     skeleton, names = read_skeleton(project.skeleton), _names(pattern)
+    annotator = annotator if thresholds is None else f"{PREDICTED}{annotator}"
     frames, faults, dropped = [], [], Counter[str]()
     images: list[Path] = []
     for file in files:
@@ -291,11 +298,12 @@ def _merge(project: "Project", frames: list[Record], files: Mapping[str, Path], 
     new = {target: source for target, source in files.items() if target not in there}
     if not dry_run:
         sources._bring(project, new, link=False)
-        for kind in sorted({target.split("/", 1)[0] for target in new}):
+        # all of them, not only new ones: an import that was killed may have copied files without versioning them
+        for kind in sorted({target.split("/", 1)[0] for target in files}):
             dvc.add(project, project / "data/raw" / kind)
         if changes or not project.snapshot.exists():
             snapshot.write(merged, project.snapshot)
-            dvc.add(project, project.snapshot)
+        dvc.add(project, project.snapshot)
     return Imported(changes, sorted(new), remarks)
 
 
@@ -332,21 +340,25 @@ def _species(project: "Project", given: str, *, new_skeleton: bool = False) -> s
     raise EthoLoopError(f"{project.skeleton} names several classes ({', '.join(known)}). Say which one with --species.")
 
 
-def _check_skeleton(project: "Project", content: dict[str, Any], path: Path) -> None:
-    """Body parts and classes of the import must be in skeleton.yaml; keypoints that only skeleton.yaml has are missing in these labels."""
-    from etholoop.errors import FaultsError
+def _skeleton_faults(project: "Project", content: dict[str, Any]) -> list[str]:
+    """Body parts and classes that skeleton.yaml lacks. What only skeleton.yaml has is just missing in the imported labels."""
     from etholoop.io.vocabulary import read_skeleton
     from etholoop.params import nearest
 
     skeleton = read_skeleton(project.skeleton)
-    ours, theirs = list(skeleton.keypoint_names), content["keypoints"]
-    faults = [f"keypoint '{name}' is not in skeleton.yaml; {nearest(name, ours)}" for name in theirs if name not in ours]
-    faults += [f"class '{name}' is not in skeleton.yaml" for name in content["species"] if name not in skeleton.species]
-    if faults:
-        missing = [name for name in ours if name not in theirs]
-        faults += [f"keypoint '{name}' of skeleton.yaml is not in the project" for name in missing]
-        remedy = "Nothing was imported. --write-skeleton replaces skeleton.yaml by the project's body parts (then look at its sigmas)."
-        raise FaultsError(f"{path} and {project.skeleton}", faults, remedy)
+    known = list(skeleton.keypoint_names)
+    faults = [f"keypoint '{name}' is not in skeleton.yaml; {nearest(name, known)}" for name in content["keypoints"] if name not in known]
+    return faults + [f"class '{name}' is not in skeleton.yaml" for name in content["species"] if name not in skeleton.species]
+
+
+def _refuse_skeleton(project: "Project", content: dict[str, Any], path: Path) -> None:
+    from etholoop.errors import FaultsError
+    from etholoop.io.vocabulary import read_skeleton
+
+    missing = [name for name in read_skeleton(project.skeleton).keypoint_names if name not in content["keypoints"]]
+    faults = _skeleton_faults(project, content) + [f"keypoint '{name}' of skeleton.yaml is not in the project" for name in missing]
+    remedy = "Nothing was imported. --write-skeleton replaces skeleton.yaml by the project's body parts (then look at its sigmas)."
+    raise FaultsError(f"{path} and {project.skeleton}", faults, remedy)
 
 
 def _write_skeleton(project: "Project", content: dict[str, Any]) -> None:

@@ -53,14 +53,16 @@ def suggest() -> None:
     from etholoop.errors import EthoLoopError
     from etholoop.io import tables
     from etholoop.project import find_project
-    from etholoop.schema.videos import Videos
+    from etholoop.schema.videos import Images, Videos
 
     project = find_project()
     params: Any = parameters.load(project.params, "split", registry.load("etholoop.stages", "split").Params)
     if params.mode != "group":
         raise EthoLoopError(f"split.mode is {params.mode}; only mode group goes by a seed that can be chosen this way.")
     videos = tables.read(project.manifest / "videos.parquet", Videos)
-    totals = videos.groupby(splits.groups_of(videos, params.group))["n_frames"].sum()
+    n_images = tables.read(project.manifest / "images.parquet", Images).groupby("video_id").size()
+    n_frames = videos["video_id"].map(n_images).fillna(videos["n_frames"]).astype(int)  # folders may have holes in their numbering
+    totals = n_frames.groupby(splits.groups_of(videos, params.group)).sum()
     sizes = dict(zip(totals.index.astype(str), totals.tolist(), strict=True))
     seed, shares = splits.suggest_seed(sizes, test=params.test, val=params.val, assign=params.assign)
     wanted = {"train": 1 - params.test - params.val, "val": params.val, "test": params.test}

@@ -107,10 +107,10 @@ def sample_frames(frames: pd.DataFrame, n: int) -> list[tuple[str, int]]:
 
 
 def worst_errors(matches: pd.DataFrame, errors: pd.DataFrame, n: int) -> list[ModelError]:
-    """Up to ``n`` errors, the three kinds in turn, each worst first and each frame at most once per kind.
+    """Up to ``n`` errors, the three kinds in turn, each worst first.
 
     Missed animals by how far the nearest find was (lowest IoU), false animals by how sure the model was, keypoints by their error in
-    relation to the animal's size.
+    relation to the animal's size. No frame is shown twice: one badly placed box is both a missed and a false animal.
     """
     missed = matches[matches["kind"] == "missed"].sort_values(["iou", *KEY, "true_instance"])
     false = matches[matches["kind"] == "false"].sort_values(["confidence", *KEY, "predicted_instance"], ascending=[False, True, True, True])
@@ -122,19 +122,24 @@ def worst_errors(matches: pd.DataFrame, errors: pd.DataFrame, n: int) -> list[Mo
         [_false(row) for row in false.drop_duplicates(KEY).to_dict("records")],
         [_off(row, hit) for row in off.drop_duplicates(KEY).to_dict("records")],
     ]
-    chosen: list[ModelError] = []
+    chosen: dict[tuple[str, int], ModelError] = {}
     while any(queues) and len(chosen) < n:
-        chosen += [queue.pop(0) for queue in queues if queue]
-    return chosen[:n]
+        for queue in queues:
+            while queue and (queue[0].video_id, queue[0].frame) in chosen:
+                queue.pop(0)
+            if queue:
+                error = queue.pop(0)
+                chosen[error.video_id, error.frame] = error
+    return list(chosen.values())[:n]
 
 
 def _missed(row: Mapping[str, Any]) -> ModelError:
-    near = f"nearest find overlaps {row['iou']:.0%}" if row["iou"] > 0 else "nothing found near it"
+    near = f"nearest find overlaps {100 * row['iou']:.0f} %" if row["iou"] > 0 else "nothing found near it"
     return ModelError("missed", row["video_id"], int(row["frame"]), int(row["true_instance"]), None, "", f"missed {row['species']}: {near}")
 
 
 def _false(row: Mapping[str, Any]) -> ModelError:
-    near = f"overlaps a labelled animal by {row['iou']:.0%}" if row["iou"] > 0 else "no animal was labelled there"
+    near = f"overlaps a labelled animal by {100 * row['iou']:.0f} %" if row["iou"] > 0 else "no animal was labelled there"
     words = f"false {row['species']}, confidence {row['confidence']:.2f}: {near}"
     return ModelError("false", row["video_id"], int(row["frame"]), None, int(row["predicted_instance"]), "", words)
 
@@ -142,22 +147,20 @@ def _false(row: Mapping[str, Any]) -> ModelError:
 def _off(row: Mapping[str, Any], hit: pd.Series) -> ModelError:
     instance, frame = int(row["instance"]), int(row["frame"])
     found = hit.get((row["video_id"], frame, instance))
-    words = f"{row['keypoint']} {row['error_px']:.1f} px away ({row['relative']:.0%} of the animal's size)"
+    words = f"{row['keypoint']} {row['error_px']:.1f} px away ({100 * row['relative']:.0f} % of the animal's size)"
     return ModelError("keypoint", row["video_id"], frame, instance, None if found is None else int(found), row["keypoint"], words)
 
 
-def next_steps(*, n_videos: int, counts: LabelCounts, n_batch: int, n_held_out: int, evaluated: bool, why_not: Sequence[str]) -> list[str]:
-    """What a person should do now, the most urgent first.
-
-    Args:
-        why_not: reasons given by the stages that did nothing, for example that there are too few labels.
-    """
+def next_steps(*, n_videos: int, counts: LabelCounts, n_batch: int, n_held_out: int, evaluated: bool) -> list[str]:
+    """What a person should do now, the most urgent first."""
     if not n_videos:
         return ["Add recordings: type `etholoop videos add PATH…`, then `etholoop repro`."]
     steps = []
     if n_held_out:
         unjudged = "" if counts.by_split["test"]["frames"] else " first, because without it no model can be judged"
-        steps.append(f"Label the held-out list{unjudged}: {n_held_out} frames of the test recordings, the same list in every cycle until it is done.")
+        steps.append(
+            f"Label the held-out list{unjudged}: {n_held_out} frames of the test recordings, the same list in every cycle until it is done."
+        )
     if n_batch:
         steps.append(f"Label the batch: {n_batch} frames, in the order shown below.")
     if not n_batch and not n_held_out:
@@ -165,4 +168,4 @@ def next_steps(*, n_videos: int, counts: LabelCounts, n_batch: int, n_held_out: 
     steps.append("Then type `etholoop repro`: it trains, predicts, judges and chooses the next batch.")
     if evaluated:
         steps.append("When you are done with this cycle, type `etholoop cycle close`.")
-    return [*dict.fromkeys(why_not), *steps] if not evaluated else steps
+    return steps

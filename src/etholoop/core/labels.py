@@ -18,6 +18,9 @@ from etholoop.schema.skeleton import Skeleton
 EDGE_TOLERANCE_PX = 1.0
 """How far beyond the image's edge a hand may slip; such places are moved onto the edge."""
 
+PREDICTED = "predictions:"
+"""Start of the annotator of labels that a model made and nobody corrected; people always come before them."""
+
 Record = dict[str, Any]
 Row = dict[str, Any]
 Interval = tuple[int, int]
@@ -174,9 +177,9 @@ def clipped_frame(record: Record, extent: Extent) -> tuple[Record, list[str]]:
 
 
 def preference(annotators: Iterable[str], prefer: Sequence[str]) -> list[str]:
-    """Annotators by precedence: first those named in ``prefer``, then the others by name."""
+    """Annotators by precedence: first those named in ``prefer``, then other people by name, models last."""
     rank = {name: number for number, name in enumerate(prefer)}
-    return sorted(set(annotators), key=lambda name: (rank.get(name, len(rank)), name))
+    return sorted(set(annotators), key=lambda name: (rank.get(name, len(rank)), name.startswith(PREDICTED), name))
 
 
 def one_per_frame(records: Sequence[Record], prefer: Sequence[str]) -> tuple[list[Record], list[str]]:

@@ -27,6 +27,8 @@ def decide(candidate: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -
     score = next((name for name in SCORES if candidate.get(name) is not None), None)
     if score is None:
         return Decision(False, "no figures on held-out groups, so nothing shows that this model is better")
+    if candidate[score] <= 0:
+        return Decision(False, f"{score} is 0 on held-out groups: the model finds nothing")
     if champion is None:
         return Decision(True, f"first model with figures on held-out groups ({score} {candidate[score]:.3f})")
     before = champion["metrics"].get(score)

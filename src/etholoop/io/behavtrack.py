@@ -4,9 +4,9 @@
 
     {"<image name>": [{"bbox": {"x1": …, "y1": …, "x2": …, "y2": …}, "keypoints": {"nose": [x, y, v], …}, "mAnnotated": true}, …]}
 
-Pixels, visibility 1 (placed, not clearly visible) or 2 (visible), missing keypoint = no key. ``mAnnotated: false`` is a model's
-prediction that nobody has accepted. The tracked variant maps frame numbers counted from 1 to animals by id:
-``{"1": {"<id>": {…}}}``.
+Pixels with the origin at the corner of the image, visibility 1 (placed, not clearly visible) or 2 (visible), missing keypoint = no key.
+``mAnnotated: false`` is a model's prediction that nobody has accepted. The tracked variant maps frame numbers counted from 1 to animals
+by id: ``{"1": {"<id>": {…}}}``.
 
 Prediction text is one line per animal, ``class xc yc w h (x y c)*K [confidence] [id]``, shares of the image size; ``c`` is the keypoint's
 confidence. BehavTrack keeps boxes of confidence .25 and more, and calls a keypoint visible above .90 in frames and above .85 in videos.
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from etholoop.core.labels import PREDICTED
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import atomic
 from etholoop.params import nearest
@@ -50,7 +51,7 @@ class Reading:
     species: str = "mouse"
     annotator: str = "behavtrack"
     accept_predictions: bool = False
-    """True: animals that nobody corrected count as labels."""
+    """True: animals that nobody corrected count as labels; images with such animals are marked in their annotator."""
     empty_means_no_animal: bool = False
     """True: an image with an empty list shows no animal; otherwise it was not labelled yet."""
 
@@ -194,7 +195,9 @@ def _record(uid: str, entries: list[Annotation], reading: Reading, ids: Sequence
         points = {name: [float(point[0]), float(point[1]), int(point[2])] for name, point in entry.get("keypoints", {}).items()}
         instances.append({"class": reading.species, "box": box, "identity": ids[number] if ids else None, "keypoints": points})
     status = "animals" if instances else "no_animal"
-    return {"uid": uid, "annotator": reading.annotator, "status": status, "note": "", "instances": instances}
+    predicted = any(not entry.get("mAnnotated", False) for entry in entries)
+    annotator = f"{PREDICTED}{reading.annotator}" if predicted else reading.annotator
+    return {"uid": uid, "annotator": annotator, "status": status, "note": "", "instances": instances}
 
 
 def _entries_faults(entries: Iterable[Any], skeleton: Skeleton) -> list[str]:

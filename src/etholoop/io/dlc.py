@@ -280,7 +280,11 @@ def read_csv(path: Path) -> Collected:
     Raises:
         FaultsError: rows of another length, cells that are not numbers; each with its line.
     """
-    lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise EthoLoopError(f"{path}: not UTF-8 text at byte {error.start}; save it as CSV in UTF-8.") from None
+    lines = list(csv.reader(io.StringIO(text, newline="")))
     header = _header(lines, path)
     columns, n_index = _columns(header)
     names, values, faults = [], [], []

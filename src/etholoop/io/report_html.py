@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 TEMPLATE = "report_template.html"
 
@@ -31,7 +32,7 @@ def data_uri(content: bytes) -> str:
 def render(page: Mapping[str, Any]) -> str:
     """Fill the template; a name the template uses and the page lacks is an error, and all texts are escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "interval": interval, "count": count}
+    environment.filters |= {"figure": figure, "interval": interval, "count": count, "typed": typed}
     text = resources.files("etholoop.io").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(text).render(**page) + "\n"
 
@@ -44,11 +45,17 @@ def figure(value: float | None, unit: str = "") -> str:
 
 
 def interval(value: tuple[float | None, float | None] | None, unit: str = "") -> str:
-    """A 95 % interval in words."""
+    """A 95 % interval in words; empty if there is none."""
     if not value or None in value:
-        return "no interval"
+        return ""
     decimals = 2 if unit else 3
-    return f"{value[0]:.{decimals}f} to {value[1]:.{decimals}f}"
+    return f"[{value[0]:.{decimals}f} to {value[1]:.{decimals}f}]"
+
+
+def typed(text: str) -> Markup:
+    """Words between backticks as something to type; everything else is escaped."""
+    parts = str(text).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts))
 
 
 def count(n: int, one: str, many: str = "") -> str:

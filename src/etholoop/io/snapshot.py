@@ -34,6 +34,7 @@ from etholoop.schema.columns import VIDEO_ID_PATTERN, frame_uid, parse_frame_uid
 
 FORMAT = "etholoop-snapshot/1"
 DECIMALS = 4
+NOT_GOOD = "Nothing was changed. Correct these labels where they come from."
 REMEDY = "Nothing was read. Correct the file, or bring back the last good one (`dvc checkout`, or an older version from Git and DVC)."
 
 Record = dict[str, Any]
@@ -100,7 +101,7 @@ def write(snapshot: Snapshot, path: Path) -> None:
     atomic.write_bytes(path, dumps(snapshot))
 
 
-def canonical(snapshot: Snapshot, where: str = "snapshot") -> Snapshot:
+def canonical(snapshot: Snapshot, where: str = "snapshot", remedy: str = NOT_GOOD) -> Snapshot:
     """The same labels, checked and in canonical form; the snapshot given is left as it is.
 
     Raises:
@@ -109,7 +110,7 @@ def canonical(snapshot: Snapshot, where: str = "snapshot") -> Snapshot:
     faults = _check_records(snapshot.frames, "frames", _frame_faults, frame_key)
     faults += _check_records(snapshot.behaviours, "behaviours", _behaviour_faults, behaviour_key)
     if faults:
-        raise FaultsError(where, faults, REMEDY)
+        raise FaultsError(where, faults, remedy)
     frames = sorted(map(_canonical_frame, snapshot.frames), key=frame_key)
     behaviours = sorted(map(_canonical_behaviour, snapshot.behaviours), key=behaviour_key)
     return Snapshot(frames, behaviours)
@@ -127,8 +128,8 @@ def merge(old: Snapshot, new: Snapshot) -> tuple[Snapshot, Changes]:
     behaviours = {behaviour_key(record): record for record in old.behaviours}
     for record in new.behaviours:
         key = behaviour_key(record)
-        behaviours[key] = _overlay(behaviours[key], record) if key in behaviours else record
-    merged = canonical(Snapshot(list(frames.values()), list(behaviours.values())), "merged labels")
+        behaviours[key] = _canonical_behaviour(_overlay(behaviours[key], record)) if key in behaviours else record
+    merged = Snapshot([frames[key] for key in sorted(frames)], [behaviours[key] for key in sorted(behaviours)])
     return merged, compare(old, merged)
 
 
@@ -197,7 +198,7 @@ def _from_content(content: Any, where: str) -> Snapshot:
     faults += [f"'{key}' must be a list" for key in known[1:] if not isinstance(content.get(key), list)]
     if faults:
         raise FaultsError(where, faults, REMEDY)
-    return canonical(Snapshot(content["frames"], content["behaviours"]), where)
+    return canonical(Snapshot(content["frames"], content["behaviours"]), where, REMEDY)
 
 
 # --- checking ----------------------------------------------------------------------------------------------------------------------
@@ -399,7 +400,8 @@ def _canonical_instance(instance: Record) -> Record:
 
 def _instance_order(instance: Record) -> tuple[Any, ...]:
     """A total order on content: two instances that compare equal are the same in every byte."""
-    return instance["class"], instance["box"], _line(instance)
+    identity = instance["identity"]
+    return instance["class"], instance["box"], identity is not None, identity or "", list(instance["keypoints"].items())
 
 
 def _canonical_behaviour(record: Record) -> Record:

@@ -7,6 +7,7 @@ digest of the stage's lock entry (tag ``stage_key``) and filled from the files t
 import csv
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ def stage_key(entry: dict[str, Any]) -> str:
 def opened(project: Project) -> Iterator[MlflowClient]:
     """The project's store: sqlite beside the project, one writer at a time, made on first use."""
     (project / ".cache").mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table it makes
     with FileLock(str(project / ".cache/mlflow.lock")):
         mlflow.set_tracking_uri(tracking_uri(project))
         yield MlflowClient()

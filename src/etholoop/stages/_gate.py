@@ -41,7 +41,7 @@ def write_gate(project: Project, result: "GateResult") -> None:
     path.unlink(missing_ok=True)
     atomic.write_text(failed, _json(result.content(shown=None)))
     print(result.failures_text(), file=sys.stderr)
-    rules = ", ".join(rule for _, rule in result.failed)
+    rules = ", ".join(f"{table}.{rule}" for table, rule in result.failed)
     raise GateError(f"gate '{name}' is red ({rules}); every bad row is in reports/gates/failed/{name}.json. Nothing after it was run.")
 
 

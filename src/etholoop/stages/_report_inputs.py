@@ -69,7 +69,8 @@ class Inputs:
     @cached_property
     def weights_digest(self) -> str | None:
         weights = self.project.pose_model / "best.pt"
-        return file_digest(weights) if weights.is_file() else None
+        known = self.model.get("weights_sha256")
+        return str(known) if known else file_digest(weights) if weights.is_file() else None
 
     def plot(self, name: str) -> pd.DataFrame:
         """A table of metrics/plots; empty if it was not written or holds nothing."""

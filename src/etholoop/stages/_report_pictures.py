@@ -10,7 +10,7 @@ from etholoop.core.cycle_facts import ModelError
 from etholoop.io import charts, drawing
 from etholoop.io.drawing import Animal
 from etholoop.io.images import read_rgb
-from etholoop.io.report_html import Picture, data_uri
+from etholoop.io.report_html import Picture, count, data_uri
 from etholoop.schema.columns import frame_uid
 from etholoop.stages._report_inputs import Inputs
 
@@ -81,9 +81,15 @@ class Pictures:
         found = self.found(*place) if drawn else {}
         drawing.draw(view, [Animal(animal.box, animal.keypoints) for animal in found.values()], self.edges, "prediction")
         uid = frame_uid(*place)
-        alt = f"Frame {uid} to label" + (f", {len(found)} predicted animals drawn." if drawn else ".")
+        alt = f"Frame {uid} to label" + (f", {count(len(found), 'predicted animal')} drawn." if drawn else ".")
         caption, note = (f"{row['rank'] + 1}. {uid}", row["reason"]) if row["acquisition"] != "held_out" else (uid, "")
-        return Picture(data_uri(drawing.jpeg(drawing.finished(view), 78)), alt, caption, note, "" if row["acquisition"] == "held_out" else row["acquisition"])
+        return Picture(
+            data_uri(drawing.jpeg(drawing.finished(view), 78)),
+            alt,
+            caption,
+            note,
+            "" if row["acquisition"] == "held_out" else row["acquisition"],
+        )
 
 
 def _with_touching(box: np.ndarray, animals: Sequence[Animal]) -> np.ndarray:
@@ -95,12 +101,17 @@ def _with_touching(box: np.ndarray, animals: Sequence[Animal]) -> np.ndarray:
 
 def keypoint_colours(inputs: Inputs) -> list[tuple[str, str]]:
     """Name and CSS colour of each keypoint."""
-    return [(name, "#{:02x}{:02x}{:02x}".format(*drawing.keypoint_colour(number))) for number, name in enumerate(inputs.skeleton.keypoint_names)]
+    return [
+        (name, "#{:02x}{:02x}{:02x}".format(*drawing.keypoint_colour(number))) for number, name in enumerate(inputs.skeleton.keypoint_names)
+    ]
 
 
 def learning_chart(rows: Sequence[Mapping[str, Any]], shares: Mapping[str, str], lengths: Mapping[str, str]) -> Picture:
     cycles = "; ".join(f"{row['cycle']} with {row['n_frames']} labelled frames" for row in rows)
-    return Picture(data_uri(charts.learning_curve(rows, shares, lengths)), f"Figures over labelled frames: {cycles}. The numbers are in the table below.")
+    return Picture(
+        data_uri(charts.learning_curve(rows, shares, lengths)),
+        f"Figures over labelled frames: {cycles}. The numbers are in the table below.",
+    )
 
 
 def pr_chart(table: pd.DataFrame) -> Picture | None:
@@ -127,11 +138,12 @@ def calibration_chart(table: pd.DataFrame) -> Picture | None:
 
 
 def training_chart(table: pd.DataFrame) -> Picture | None:
-    """Loss terms and validation figures over epochs; columns as Ultralytics names them."""
+    """Loss terms (``train_…_loss``) and validation figures (``val_box_mAP50``, …) over epochs; None without either."""
     if "epoch" not in table or not len(table):
         return None
-    losses = {name.removeprefix("train/").replace("_", " "): table[name].to_numpy() for name in table if name.startswith("train/")}
-    names = {"metrics/mAP50(B)": "box AP50", "metrics/mAP50-95(B)": "box AP", "metrics/mAP50(P)": "pose AP50", "metrics/mAP50-95(P)": "pose AP"}
+    found = [name for name in table if name.startswith("train_") and name.endswith("_loss") and table[name].notna().any()]
+    losses = {name.removeprefix("train_").replace("_", " "): table[name].to_numpy(dtype=float) for name in found}
+    names = {"val_box_mAP50": "box AP50", "val_box_mAP50-95": "box AP", "val_pose_mAP50": "pose AP50", "val_pose_mAP50-95": "pose AP"}
     kept = {title: table.loc[table[name].notna(), ["epoch", name]].to_numpy() for name, title in names.items() if name in table}
     figures = {title: (values[:, 0], values[:, 1]) for title, values in kept.items() if len(values)}
     if not losses and not figures:
@@ -146,8 +158,12 @@ def by_video_chart(table: pd.DataFrame, names: Mapping[str, str]) -> Picture | N
     if len(table) < 2:
         return None
     figures = {title: table[name].to_numpy(dtype=float) for name, title in names.items() if name in table and table[name].notna().any()}
-    words = "; ".join(f"{row['video_id']} {', '.join(f'{title} {row[name]:.2f}' for name, title in names.items() if name in row)}" for row in table.to_dict("records"))
-    return Picture(data_uri(charts.by_video(list(table["video_id"]), figures)), f"Each held-out recording: {words}.")
+    values = {
+        video: ", ".join(f"{title} {column[place]:.2f}" for title, column in figures.items())
+        for place, video in enumerate(table["video_id"])
+    }
+    words = "; ".join(f"{video} {text}" for video, text in values.items())
+    return Picture(data_uri(charts.by_video(list(values), figures)), f"Each held-out recording: {words}.")
 
 
 def _rows(table: pd.DataFrame, column: str) -> Any:

@@ -155,6 +155,7 @@ def _status(given: snapshot.Snapshot, rows: Rows, dropped: list[dict[str, str]],
         "frames_by_annotator": dict(Counter(row["source"] for row in rows.labelled_frames)),
         "frames_by_status": dict(Counter(row["status"] for row in rows.labelled_frames)),
         "n_boxes": len(rows.boxes),
+        "preferred_without_labels": sorted(set(params.prefer) - set(annotators)),
         "n_bouts": len(rows.bouts),
     }
 

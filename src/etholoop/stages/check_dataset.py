@@ -41,7 +41,7 @@ class Params(Section):
     """``min_gap_s`` (videos) and ``min_gap_frames`` (image folders): least distance of frames in different splits."""
 
     min_gap_s: float = Field(1.0, ge=0)
-    min_gap_frames: int = Field(10, ge=0)
+    min_gap_frames: int = Field(3, ge=0)
     max_level: float = Field(MAX_LEVEL, ge=0)
     """Grey levels two images may differ by at most, anywhere, to count as near-duplicates."""
     required_splits: tuple[Split, ...] = ("train", "val", "test")

@@ -131,7 +131,7 @@ def what_to_do(inputs: "Inputs", counts: "LabelCounts") -> dict[str, Any]:
     if not inputs.test:
         missing.append(f"No figures yet{_because(inputs.evaluation.get('test') or inputs.evaluation)}.")
     n = {"n_videos": len(inputs.videos), "n_batch": len(inputs.batch), "n_held_out": len(inputs.held_out)}
-    return {"missing": missing, "steps": next_steps(**n, counts=counts, evaluated=bool(inputs.test), why_not=())}
+    return {"missing": missing, "steps": next_steps(**n, counts=counts, evaluated=bool(inputs.test))}
 
 
 def _because(record: dict[str, Any]) -> str:
@@ -147,7 +147,14 @@ def figures(inputs: "Inputs") -> dict[str, Any]:
     test = inputs.test
     before = [ledger for ledger in inputs.ledgers if ledger["cycle"] < inputs.cycle.id and ledger.get("metrics")]
     cards = [
-        {"name": name, "unit": unit, "meaning": meaning, "value": test[key], "ci": (test.get("ci") or {}).get(key), "change": _change(test, before, key)}
+        {
+            "name": name,
+            "unit": unit,
+            "meaning": meaning,
+            "value": test[key],
+            "ci": (test.get("ci") or {}).get(key),
+            "change": _change(test, before, key),
+        }
         for key, (name, unit, meaning) in FIGURES.items()
         if test.get(key) is not None
     ]
@@ -161,7 +168,18 @@ def figures(inputs: "Inputs") -> dict[str, Any]:
         judged_on = f"Judged on {scope} from {count(test['n_videos'], 'held-out recording')}."
     chart = by_video_chart(inputs.plot("by_video"), {**SHARES, "pck": "PCK"})
     note = str(test.get("note") or "")
-    return {"headline": cards, "judged_on": judged_on, "figure_note": note, "keypoint_rows": points, "by_video_chart": chart if cards else None}
+    few = (
+        "Intervals from so few recordings are too narrow or do not exist. Label held-out frames of more recordings before you rely on them."
+    )
+    hint = few if test and not test.get("ci_reliable", True) else ""
+    return {
+        "headline": cards,
+        "judged_on": judged_on,
+        "figure_note": note,
+        "figure_hint": hint,
+        "keypoint_rows": points,
+        "by_video_chart": chart if cards else None,
+    }
 
 
 def _change(test: dict[str, Any], before: list[dict[str, Any]], key: str) -> str:
@@ -172,7 +190,9 @@ def _change(test: dict[str, Any], before: list[dict[str, Any]], key: str) -> str
         return f"as in {before[-1]['cycle']}"
     better = (difference < 0) == (key in LOWER_IS_BETTER)
     decimals = 2 if FIGURES[key][1] else 3
-    return f"{'▲' if difference > 0 else '▼'} {abs(difference):.{decimals}f} since {before[-1]['cycle']} ({'better' if better else 'worse'})"
+    return (
+        f"{'▲' if difference > 0 else '▼'} {abs(difference):.{decimals}f} since {before[-1]['cycle']} ({'better' if better else 'worse'})"
+    )
 
 
 def learning(inputs: "Inputs", counts: "LabelCounts") -> dict[str, Any]:
@@ -235,15 +255,18 @@ def batch(inputs: "Inputs", pictures: "Pictures") -> dict[str, Any]:
     drawn = len(inputs.predicted) > 0
     shown = [pictures.pick(row, drawn) for row in table.head(MAX_THUMBNAILS).to_dict("records")]
     shares = {name: int(n) for name, n in table["acquisition"].value_counts().sort_index().items()}
-    words = "Nothing: there are no candidates left."
-    if shown:
-        words = f"{count(len(table), 'frame')}, most useful first: {', '.join(_share_words(name, n, inputs) for name, n in shares.items())}."
-    more = f"The first {MAX_THUMBNAILS} of {len(table)} frames; all are in data/selection/batch.parquet." if len(table) > MAX_THUMBNAILS else ""
+    words = f"{count(len(table), 'frame')}, in the order in which to label them:" if shown else "Nothing: there are no candidates left."
+    listed = [_share_words(name, n) for name, n in shares.items()]
+    more = (
+        f"The first {MAX_THUMBNAILS} of {len(table)} frames; all are in data/selection/batch.parquet."
+        if len(table) > MAX_THUMBNAILS
+        else ""
+    )
     note = str(inputs.selection.get("note") or "")
-    return {"batch": shown, "batch_words": words, "batch_note": note, "batch_more": more, "batch_drawn": drawn}
+    return {"batch": shown, "batch_words": words, "batch_shares": listed, "batch_note": note, "batch_more": more, "batch_drawn": drawn}
 
 
-def _share_words(name: str, n: int, inputs: "Inputs") -> str:
+def _share_words(name: str, n: int) -> str:
     from etholoop import registry
 
     fixed = {
@@ -255,7 +278,7 @@ def _share_words(name: str, n: int, inputs: "Inputs") -> str:
     if name in fixed:
         return f"{n} {fixed[name]}"
     meaning = registry.load("etholoop.acquisition", name).MEANING if name in registry.names("etholoop.acquisition") else ""
-    return f"{n} by {name.replace('_', ' ')}{f' ({meaning})' if meaning else ''}"
+    return f"{n} by {name.replace('_', ' ')}{f': {meaning}' if meaning else ''}"
 
 
 def held_out(inputs: "Inputs", pictures: "Pictures") -> dict[str, Any]:
@@ -272,7 +295,9 @@ def held_out(inputs: "Inputs", pictures: "Pictures") -> dict[str, Any]:
     elif len(table):
         asked = f"{count(len(table), 'frame')} of {count(table['video_id'].nunique(), 'test recording')} wait for labels"
         words = f"{asked}. They judge every model and are never chosen by one, so they are shown without predictions."
-    listed = [[frame_uid(video_id, frame), session] for video_id, frame, session in table[[*KEY, "session"]].itertuples(index=False, name=None)]
+    listed = [
+        [frame_uid(video_id, frame), session] for video_id, frame, session in table[[*KEY, "session"]].itertuples(index=False, name=None)
+    ]
     return {"held_out": shown, "held_out_words": words, "held_out_rows": listed}
 
 
@@ -281,9 +306,17 @@ def what_went_in(inputs: "Inputs", counts: "LabelCounts") -> dict[str, Any]:
     sampled = _split_of_sampled(inputs)
     recordings = []
     for title, column in (("videos and image folders", "video_id"), ("sessions", "session"), ("groups", "group")):
-        recordings.append([title, *(rows.loc[rows["split"] == name, column].nunique() for name in ("train", "val", "test")), rows[column].nunique()])
+        recordings.append(
+            [title, *(rows.loc[rows["split"] == name, column].nunique() for name in ("train", "val", "test")), rows[column].nunique()]
+        )
     recordings.append(["sampled frames", *(int((sampled == name).sum()) for name in ("train", "val", "test")), len(sampled)])
-    titles = {"frames": "labelled frames", "animals": "animals", "no_animal": "frames without animals", "unusable": "unusable frames", "videos": "recordings"}
+    titles = {
+        "frames": "labelled frames",
+        "animals": "animals",
+        "no_animal": "frames without animals",
+        "unusable": "unusable frames",
+        "videos": "recordings",
+    }
     labels = [[title, *(counts.by_split[name][key] for name in ("train", "val", "test"))] for key, title in titles.items()]
     return {
         "recording_rows": recordings,
@@ -312,6 +345,7 @@ def provenance(inputs: "Inputs") -> dict[str, Any]:
     facts = [
         ("splits", inputs.mode),
         ("training data", f"{data} ({count(len(inputs.dataset), 'image')})"),
+        ("model", _model_words(inputs.model)),
         ("weights", f"SHA-256 {inputs.weights_digest}" if inputs.weights_digest else "none"),
         *(("training", note) for note in dict.fromkeys(notes)),
         ("batch chosen by", str(inputs.selection.get("acquisition", "–"))),
@@ -319,6 +353,17 @@ def provenance(inputs: "Inputs") -> dict[str, Any]:
     ]
     text = yaml.safe_dump(read_yaml(inputs.project.params), sort_keys=True, allow_unicode=True)
     return {"gates": [_gate(name, content) for name, content in inputs.gates.items()], "facts": facts, "parameters": text}
+
+
+def _model_words(status: dict[str, Any]) -> str:
+    if not status.get("trained"):
+        return "none"
+    starts = {
+        "base": "from the same base weights as in every cycle",
+        "previous": "from the champion of the cycles before",
+        "scratch": "from scratch",
+    }
+    return f"{status.get('detector', 'detector')}, trained {starts.get(str(status.get('init')), '')}"
 
 
 def _notes(record: dict[str, Any]) -> list[str]:
@@ -335,4 +380,10 @@ def _gate(name: str, content: dict[str, Any]) -> dict[str, Any]:
     remarks += [f"{warning['n']} × {warning['meaning']}" for _, warning in sorted(content.get("warnings", {}).items()) if warning["n"]]
     remarks += [str(note) for note in content.get("notes", [])]
     green = bool(content.get("success"))
-    return {"name": name, "result": "green" if green else "red", "colour": "green" if green else "red", "counts": counts, "remarks": remarks}
+    return {
+        "name": name,
+        "result": "green" if green else "red",
+        "colour": "green" if green else "red",
+        "counts": counts,
+        "remarks": remarks,
+    }

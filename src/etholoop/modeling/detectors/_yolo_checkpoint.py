@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import pickle
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ def load_safely(path: Path) -> dict[str, Any]:
         raise EthoLoopError(f"{path}: weights not found. Put a YOLO .pt file there, or name another one.")
     try:
         checkpoint, _ = torch_safe_load(str(path), safe_only=True)
-    except (TypeError, RuntimeError, EOFError, ValueError, AttributeError, ImportError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0][:300]
+    except Exception as error:  # the safe unpickler raises whatever a damaged file leads it to
+        reason = (str(error).splitlines() or ["no reason given"])[0][:300]
         raise EthoLoopError(
             f"{path}: expected a YOLO checkpoint (.pt of YOLOv8, YOLO11 or YOLO26), found a file that cannot be loaded safely "
             f"({type(error).__name__}: {reason}). Nothing from it was run. Use a checkpoint of Ultralytics or of EthoLoop."

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def load(path: Path, device: str = "cpu") -> dict[str, Any]:
     if not path.is_file():
         raise EthoLoopError(f"{path}: refiner weights not found. `etholoop repro` trains them.")
     content = _plain(path, device)
-    if content is None:
+    if content is None or content.get("format") != FORMAT:
         raise EthoLoopError(f"{path}: expected weights of the refiner 'heatmap', found something else. Train it again: `etholoop repro`.")
     return content
 
@@ -67,7 +68,7 @@ def transfer(network: nn.Module, path: Path) -> list[str]:
     if not path.is_file():
         raise EthoLoopError(f"{path}: weights to start from not found. Put the file there, or set init: scratch.")
     own = _plain(path, "cpu")
-    source = own["weights"] if own is not None else _yolo_tensors(path)
+    source = own["weights"] if own is not None and own.get("format") == FORMAT else _yolo_tensors(path)
     target = network.state_dict()
     fitting = {name: source[name].to(target[name].dtype) for name in target if name in source and source[name].shape == target[name].shape}
     body = [name for name in target if name.startswith("model.")]
@@ -90,22 +91,19 @@ def file_digest(path: Path | None) -> str | None:
 
 def saved_state(path: Path, key: str) -> dict[str, Any] | None:
     """State of a training that was stopped; None if there is none or if it was of another training."""
-    if not path.is_file():
-        return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError):
-        return None  # damaged: the training starts over and comes to the same end
-    return content if isinstance(content, dict) and content.get("key") == key else None
+    content = _plain(path, "cpu")  # None too when damaged: the training starts over and comes to the same end
+    return content if content is not None and content.get("key") == key else None
 
 
 def _plain(path: Path, device: str) -> dict[str, Any] | None:
-    """Content of one of our own files, None for any other file."""
+    """A dictionary of tensors and plain values; None if the file is missing, damaged or holds anything else."""
+    if not zipfile.is_zipfile(path):
+        return None
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+    except (RuntimeError, pickle.UnpicklingError):
         return None
-    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
+    return content if isinstance(content, dict) else None
 
 
 def _yolo_tensors(path: Path) -> State:
