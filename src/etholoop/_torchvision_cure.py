@@ -36,8 +36,10 @@ def nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
         width = np.minimum(x2[0], x2[1:]) - np.maximum(x1[0], x1[1:])
         height = np.minimum(y2[0], y2[1:]) - np.maximum(y1[0], y1[1:])
         overlap = np.maximum(width, 0) * np.maximum(height, 0)
-        # written as a product, so that two boxes without area need no division
-        stay = np.flatnonzero(~(overlap > iou_threshold * (area[0] + area[1:] - overlap))) + 1
+        union = area[0] + area[1:] - overlap
+        # two boxes without area overlap by 0 / 0; they stay, as in torchvision
+        iou = np.divide(overlap, union, out=np.zeros_like(union), where=union != 0)
+        stay = np.flatnonzero(~(iou > iou_threshold)) + 1
         order, x1, y1, x2, y2, area = order[stay], x1[stay], y1[stay], x2[stay], y2[stay], area[stay]
     return np.array(kept, dtype=np.int64)
 

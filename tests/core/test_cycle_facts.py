@@ -57,7 +57,7 @@ def test_examples_are_spread_over_videos_and_time():
     assert len(sample_frames(frames, 1000)) == 111
 
 
-def match(frame, kind, iou=0.0, confidence=np.nan, true=None, predicted=None):
+def match(frame, kind, iou=0.0, confidence=np.nan, *, true=None, predicted=None):
     return {
         "video_id": "b",
         "frame": frame,
@@ -72,7 +72,7 @@ def match(frame, kind, iou=0.0, confidence=np.nan, true=None, predicted=None):
 
 MATCHES = pd.DataFrame(
     [
-        match(1, "hit", 0.9, 0.8, 0, 1),
+        match(1, "hit", 0.9, 0.8, true=0, predicted=1),
         match(2, "missed", 0.3, true=0),
         match(3, "missed", 0.0, true=1),
         match(4, "false", 0.0, 0.4, predicted=0),

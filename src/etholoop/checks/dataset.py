@@ -53,8 +53,17 @@ def gate(
     }
     counts = {"n_images": len(rows), "n_instances": int(rows["n_instances"].sum()), "n_leaks": len(leaks)}
     counts |= {f"n_{name}": int((rows["split"] == name).sum()) for name in ("train", "val", "test")}
-    notes = () if len(rows) else ("no labelled images yet", *split_faults)
+    notes = tuple(_unlabelled(counts)) if len(rows) else ("no labelled images yet", *split_faults)
     return Gate("dataset", tables, counts, {}, notes, dict(overrides))
+
+
+def _unlabelled(counts: Mapping[str, int]) -> list[str]:
+    """What the lack of labels in a split means for the figures."""
+    meaning = {
+        "val": "no labelled images in val: training cannot stop early and keeps its last weights",
+        "test": "no labelled images in test: nothing can be judged; label the frames of data/selection/held_out.parquet",
+    }
+    return [text for name, text in meaning.items() if not counts[f"n_{name}"]]
 
 
 def _uids(rows: pd.DataFrame) -> list[str]:

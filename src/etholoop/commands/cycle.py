@@ -118,7 +118,7 @@ def _write_history(project: "Project", cycle: str, figures: dict[str, Any]) -> N
         rows = [row for row in csv.DictReader(stream) if row["cycle"] != cycle]
     labels = _label_counts(project)
     row = {"cycle": cycle, "n_frames": labels["frames"], "n_instances": labels["instances"]}
-    rows.append({**row, **{name: figures.get(name, "") for name in HISTORY_FIGURES}})
+    rows.append({**row, **_with_intervals(figures)})
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=history_header(), lineterminator="\n")
     writer.writeheader()
@@ -127,8 +127,19 @@ def _write_history(project: "Project", cycle: str, figures: dict[str, Any]) -> N
 
 
 def history_header() -> list[str]:
-    """Columns of metrics/history.csv."""
-    return ["cycle", "n_frames", "n_instances", *HISTORY_FIGURES]
+    """Columns of metrics/history.csv; ``_low`` and ``_high`` are the ends of the 95 % interval."""
+    columns = [f"{name}{end}" for name in HISTORY_FIGURES for end in ("", "_low", "_high")]
+    return ["cycle", "n_frames", "n_instances", *columns]
+
+
+def _with_intervals(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures and their intervals, '' where there is none."""
+    row: dict[str, Any] = {}
+    for name in HISTORY_FIGURES:
+        low, high = (figures.get("ci") or {}).get(name) or (None, None)
+        for end, value in (("", figures.get(name)), ("_low", low), ("_high", high)):
+            row[f"{name}{end}"] = "" if value is None else value
+    return row
 
 
 def _label_counts(project: "Project") -> dict[str, int]:

@@ -24,6 +24,8 @@ ROLE_COLOUR: dict[str, Colour] = {"truth": SKY, "prediction": ORANGE}
 RIM: Colour = (20, 20, 20)
 FINER = 2
 """Pictures are drawn this much larger and then reduced."""
+LIMIT = 2.0**14
+"""Coordinates beyond this are drawn at it; OpenCV's own end where theirs do."""
 BITS = 4
 """Fraction bits of OpenCV coordinates: lines are placed to a sixteenth of a pixel."""
 
@@ -127,17 +129,21 @@ def jpeg(image: np.ndarray, quality: int = 82) -> bytes:
 
 
 def _box(image: np.ndarray, corners: np.ndarray, role: Role, pen: int) -> None:
-    (left, top), (right, bottom) = corners
+    # far outside nothing shows, and a line of a million dashes takes for ever
+    (left, top), (right, bottom) = np.clip(corners, -LIMIT, LIMIT)
     path = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)])
     for start, stop in pairwise(path):
-        for piece in [(start, stop)] if role == "truth" else _dashes(start, stop, 4.0 * pen):
+        for piece in [(start, stop)] if role == "truth" else _dashes(start, stop, pen):
             _line(image, piece[0], piece[1], ROLE_COLOUR[role], pen)
 
 
-def _dashes(start: np.ndarray, stop: np.ndarray, length: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    n = max(1, round(float(np.linalg.norm(stop - start)) / (2 * length)))
+def _dashes(start: np.ndarray, stop: np.ndarray, pen: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    length = float(np.linalg.norm(stop - start))
+    n = max(1, round(length / (8 * pen)))
     edges = np.linspace(0, 1, 2 * n)  # starts and ends with a dash, so that corners show
-    return [(start + (stop - start) * a, start + (stop - start) * b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    # lines have round ends that reach beyond them; without this they would fill the gaps
+    cap = min((pen + 2) / 2 / length, 0.4 * float(edges[1])) if length > 0 else 0.0
+    return [(start + (stop - start) * (a + cap), start + (stop - start) * (b - cap)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _keypoint(image: np.ndarray, point: np.ndarray, colour: Colour, role: Role, pen: int) -> None:
@@ -170,8 +176,7 @@ def _name(image: np.ndarray, text: str, corner: np.ndarray, colour: Colour, pen:
 
 def _fixed(point: np.ndarray) -> tuple[int, int]:
     """OpenCV puts whole numbers at pixel centres, we at pixel corners: half a pixel lies between."""
-    limit = 2**14
-    x, y = np.clip(np.asarray(point, dtype=float) - 0.5, -limit, limit)
+    x, y = np.clip(np.asarray(point, dtype=float) - 0.5, -LIMIT, LIMIT)
     return round(x * 2**BITS), round(y * 2**BITS)
 
 

@@ -105,16 +105,18 @@ def load_model(project: Project) -> Model | None:
         raise EthoLoopError(f"{weights}: not found, but status.json says that a model was trained. Run `dvc checkout` or `etholoop repro`.")
     device = best_device()
     plugin = registry.load("etholoop.modeling.detectors", status["detector"])
-    refined = read_status(project.refiner_model)
+    refiner_status = read_status(project.refiner_model)
     refiner_weights = project.refiner_model / "weights.pt"
-    refiner = None
-    if refined["trained"]:
-        refiner = registry.load("etholoop.modeling.refiners", refined["refiner"]).Refiner.load(refiner_weights)
+    refiner, refiner_identity = None, None
+    if refiner_status["trained"]:
+        refiner_plugin = registry.load("etholoop.modeling.refiners", refiner_status["refiner"])
+        refiner = refiner_plugin.Refiner.load(refiner_weights, device)
+        refiner_identity = [refiner_status["refiner"], refiner_plugin.VERSION, file_digest(refiner_weights)]
     identity = {
         "detector": status["detector"],
         "weights": file_digest(weights),
         "version": plugin.VERSION,
-        "refiner": [refined["refiner"], file_digest(refiner_weights)] if refiner else None,
+        "refiner": refiner_identity,
         # a GPU rounds differently, so its results are kept apart
         "device": device,
     }

@@ -16,9 +16,6 @@ FILL = 114
 DENSITY = 1.25
 """Large animals are first shrunk to so many patch pixels per crop pixel, averaging areas; interpolation alone would alias."""
 
-REACH = 2.0
-"""Side of a training patch in sides of the crop: leaves room for turns, smaller views and displacements."""
-
 
 @dataclass(frozen=True)
 class Window:
@@ -71,6 +68,11 @@ def cut(image: np.ndarray, window: Window, crop_px: int, reach: float = 1.0) -> 
         piece = cv2.resize(piece, size, interpolation=cv2.INTER_AREA)
     matrix = np.diag([piece.shape[1] / (x1 - x0), piece.shape[0] / (y1 - y0), 1.0]) @ _translation(-x0, -y0)
     return Patch(np.ascontiguousarray(piece), matrix)
+
+
+def reach_of(zoom: float, shift: float) -> float:
+    """Side of a patch, in sides of the window, that holds every view of :func:`random_view`: half a diagonal and the displacement."""
+    return 2 * (math.sqrt(0.5) * math.exp(zoom) + math.sqrt(2) * shift)
 
 
 def view_matrix(window: Window, crop_px: int, view: View = PLAIN) -> np.ndarray:

@@ -70,7 +70,7 @@ def _cut_out(labelled: LabelledImage, params: Params, folder: Path, number: int)
     image = read_rgb(labelled.path)
     for offset, row in enumerate(wanted):
         window = _crops.window_of(labelled.boxes[row], params.margin)
-        patch = _crops.cut(image, window, params.crop_px, _crops.REACH)
+        patch = _crops.cut(image, window, params.crop_px, _crops.reach_of(params.zoom, params.shift))
         picture = folder / f"{number + offset:06d}.png"
         cv2.imwrite(str(picture), cv2.cvtColor(patch.image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
         yield Instance(picture, patch.matrix, window, points[row], hashlib.sha256(patch.image.tobytes()).hexdigest())
