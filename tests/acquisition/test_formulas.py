@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from etholoop.acquisition import count_mismatch, coverage, entropy, keypoint_confidence, least_confidence, margin
+from etholoop.acquisition import _shared, count_mismatch, coverage, entropy, keypoint_confidence, least_confidence, margin, uniform
 from etholoop.acquisition._shared import Evidence, per_frame
 from etholoop.errors import EthoLoopError
 
@@ -70,10 +70,18 @@ def test_coverage_keeps_its_order_past_the_last_pick(monkeypatch):
     points = RNG.random((30, 2))
     evidence = Evidence(np.array(["a"] * 30), np.arange(30), embeddings=points)
     whole = coverage.score(evidence, RNG)
-    monkeypatch.setattr(coverage, "MAX_PICKS", 5)
+    monkeypatch.setattr(_shared, "MAX_PICKS", 5)
     short = coverage.score(evidence, RNG)
     assert list(np.argsort(-short)[:6]) == list(np.argsort(-whole)[:6])
     assert np.sort(short)[::-1][6] <= np.sort(short)[::-1][5]
+
+
+def test_uniform_visits_every_recording_before_it_returns():
+    evidence = Evidence(np.array(list("aaaabbbb")), np.array([0, 10, 20, 30, 0, 10, 20, 30]))
+    order = np.argsort(-uniform.score(evidence, RNG))
+    assert set(evidence.video_ids[order[:2]]) == {"a", "b"}
+    # after one frame of each recording the two far ends of both come next
+    assert set(evidence.frames[order[2:4]]) <= {0, 30}
 
 
 def test_coverage_says_that_embeddings_are_missing():

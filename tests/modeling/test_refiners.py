@@ -272,6 +272,15 @@ def test_animals_and_images_without_keypoints_are_left_out(tmp_path: Path, four:
     assert train(tmp_path, [nothing, *four[:3], two]) == short.read_bytes()
 
 
+def test_sides_without_a_pair_are_pointed_out(tmp_path: Path, four: list[LabelledImage]) -> None:
+    unpaired = skeleton_from({"species": ["mouse"], "keypoints": ["nose", "left", "right"]}, "test")
+    target = {"out": tmp_path / "weights.pt", "scratch": tmp_path / "scratch"}
+    result = heatmap.train(four, [], unpaired, heatmap.Params(**TINY), seed=0, **target)
+    assert any("left, right sound like sides" in note for note in result.notes)
+    result = heatmap.train(four, [], unpaired, heatmap.Params(**TINY, flip=0), seed=0, **target)
+    assert not any("sound like sides" in note for note in result.notes)
+
+
 def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EthoLoopError, match="no labelled animal with a keypoint"):
         train(tmp_path, [])

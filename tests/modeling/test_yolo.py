@@ -412,3 +412,42 @@ def test_flipping_averages_mirror_keypoints() -> None:
     found = Mirror().predict([image], flip=True)[0]
     np.testing.assert_allclose(found.keypoints[0], [[9.5, 5, 0.7], [3.5, 2, 0.7], [3.5, 8, 0.7]])
     np.testing.assert_allclose(found.boxes, [[2, 1, 12, 9]])
+
+
+# augmentation
+
+
+def test_a_quarter_turn_moves_pixels_boxes_and_keypoints_alike() -> None:
+    """A bright pixel in the middle of its box stays there, with its keypoint."""
+    from ultralytics.utils.instance import Instances
+
+    from etholoop.modeling.detectors._yolo_turn import QuarterTurn
+
+    image = np.zeros((10, 10, 3), np.uint8)
+    image[2, 7] = 255  # x 7, y 2: centre at 7.5, 2.5
+    instances = Instances(
+        np.array([[6.0, 2, 9, 3]]), keypoints=np.array([[[7.5, 2.5, 2], [0, 0, 0]]]), bbox_format="xyxy", normalized=False
+    )
+    labels = QuarterTurn(1.0)({"img": image, "instances": instances})
+    y, x = np.argwhere(labels["img"][..., 0] == 255)[0]
+    np.testing.assert_allclose(labels["instances"].keypoints[0, 0], [x + 0.5, y + 0.5, 2])
+    assert labels["instances"].keypoints[0, 1, 2] == 0
+    np.testing.assert_allclose(labels["instances"].bboxes[0], [2, 1, 3, 4])
+    assert (x, y) == (2, 2)
+    four = image
+    for _ in range(4):
+        four = QuarterTurn(1.0)({"img": four, "instances": instances})["img"]
+    np.testing.assert_array_equal(four, image)
+    np.testing.assert_array_equal(QuarterTurn(0.0)({"img": image, "instances": instances})["img"], image)
+
+
+def test_quarter_turns_and_rectangles_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="rot90 needs square"):
+        yolo.Params(rot90=0.5, rect=True)
+
+
+@pytest.mark.slow
+def test_quarter_turns_change_the_training_and_survive_the_end_of_mosaics(small: Path, tmp_path: Path) -> None:
+    plain = train(small, tmp_path / "plain.pt", mosaic=1.0, close_mosaic=1)
+    turned = train(small, tmp_path / "turned.pt", mosaic=1.0, close_mosaic=1, rot90=1.0)
+    assert plain.curves[1]["train_box_loss"] != turned.curves[1]["train_box_loss"]

@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 DEFAULT_ANIMALS = 5
 """How many animals of a frame count when the skeleton does not say how many are expected."""
+
+MAX_PICKS = 256
+"""More than any batch; after so many farthest-first choices the rest keep their distance to the nearest, which is the same order."""
 
 
 def _no_numbers(*shape: int) -> np.ndarray:
@@ -73,3 +77,30 @@ def per_frame(doubts: np.ndarray, evidence: Evidence) -> np.ndarray:
     place = np.arange(len(order)) - np.searchsorted(frame_of, frame_of)
     top = place < k
     return np.bincount(frame_of[top], weights=sorted_doubts[top], minlength=evidence.n_frames) / k
+
+
+def farthest_first(points: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(n,) distance of each point to the nearest known or earlier chosen one when it is chosen; the farthest is chosen next.
+
+    Args:
+        points: (n, D), in an order that does not depend on that of any table, because ties go to the first.
+        known: (l, D); without any the first choice is the point nearest to the mean.
+    """
+    priority = np.full(len(points), np.nan)
+    if len(known):
+        distance = cdist(points, known).min(axis=1)
+    else:
+        first = int(_distances(points, points.mean(axis=0)).argmin())
+        distance = _distances(points, points[first])
+        priority[first] = distance.max() * 1.001 + 1e-9  # before all others
+        distance[first] = -1.0
+    for _ in range(min(MAX_PICKS, int(np.isnan(priority).sum()))):
+        pick = int(distance.argmax())
+        priority[pick] = distance[pick]
+        distance = np.minimum(distance, _distances(points, points[pick]))
+        distance[pick] = -1.0
+    return np.where(np.isnan(priority), distance, priority)
+
+
+def _distances(points: np.ndarray, point: np.ndarray) -> np.ndarray:
+    return cdist(points, point[None])[:, 0]

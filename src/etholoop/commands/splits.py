@@ -49,6 +49,7 @@ def show() -> None:
 def suggest() -> None:
     from etholoop import params as parameters
     from etholoop import registry
+    from etholoop.commands.repro import repro
     from etholoop.core import splits
     from etholoop.errors import EthoLoopError
     from etholoop.io import tables
@@ -59,11 +60,17 @@ def suggest() -> None:
     params: Any = parameters.load(project.params, "split", registry.load("etholoop.stages", "split").Params)
     if params.mode != "group":
         raise EthoLoopError(f"split.mode is {params.mode}; only mode group goes by a seed that can be chosen this way.")
+    if not (project.manifest / "videos.parquet").is_file():
+        repro(project, ["manifest"], sync=False)
     videos = tables.read(project.manifest / "videos.parquet", Videos)
     n_images = tables.read(project.manifest / "images.parquet", Images).groupby("video_id").size()
     n_frames = videos["video_id"].map(n_images).fillna(videos["n_frames"]).astype(int)  # folders may have holes in their numbering
     totals = n_frames.groupby(splits.groups_of(videos, params.group)).sum()
     sizes = dict(zip(totals.index.astype(str), totals.tolist(), strict=True))
+    if len(sizes) < len(splits.USED):
+        typer.echo(f"{len(sizes)} groups ({', '.join(sizes) or 'none'}) cannot fill {', '.join(splits.USED)}: set `split: {{mode: blocks}}`")
+        typer.echo("in params.yaml, which cuts each recording in pieces with gaps. Figures then say little about other recordings.")
+        return
     seed, shares = splits.suggest_seed(sizes, test=params.test, val=params.val, assign=params.assign)
     wanted = {"train": 1 - params.test - params.val, "val": params.val, "test": params.test}
     for name in splits.USED:

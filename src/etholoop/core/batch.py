@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -209,7 +210,7 @@ def _picks(walk: _Walk, acquisition: str) -> pd.DataFrame:
     place = np.empty(len(table), dtype=int)
     scored = np.flatnonzero(table["split"] == "train")
     place[scored[np.argsort(-table["priority"].to_numpy(dtype=float)[scored], kind="stable")]] = np.arange(1, len(scored) + 1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for position, share in _interleaved(walk):
         row = table.iloc[position]
         words = {

@@ -93,7 +93,7 @@ def learning_rows(ledgers: Sequence[Mapping[str, Any]], cycle: str, figures: Map
 
 def sample_frames(frames: pd.DataFrame, n: int) -> list[tuple[str, int]]:
     """Up to ``n`` frames spread over videos first and over time second; no model has a say in which."""
-    by_video = {video: sorted(part["frame"]) for video, part in frames.groupby("video_id")}
+    by_video = {str(video): sorted(part["frame"]) for video, part in frames.groupby("video_id")}
     wanted = dict.fromkeys(sorted(by_video), 0)
     while sum(wanted.values()) < min(n, len(frames)):
         for video in wanted:
@@ -133,18 +133,18 @@ def worst_errors(matches: pd.DataFrame, errors: pd.DataFrame, n: int) -> list[Mo
     return list(chosen.values())[:n]
 
 
-def _missed(row: Mapping[str, Any]) -> ModelError:
+def _missed(row: Mapping[Any, Any]) -> ModelError:
     near = f"nearest find overlaps {100 * row['iou']:.0f} %" if row["iou"] > 0 else "nothing found near it"
     return ModelError("missed", row["video_id"], int(row["frame"]), int(row["true_instance"]), None, "", f"missed {row['species']}: {near}")
 
 
-def _false(row: Mapping[str, Any]) -> ModelError:
+def _false(row: Mapping[Any, Any]) -> ModelError:
     near = f"overlaps a labelled animal by {100 * row['iou']:.0f} %" if row["iou"] > 0 else "no animal was labelled there"
     words = f"false {row['species']}, confidence {row['confidence']:.2f}: {near}"
     return ModelError("false", row["video_id"], int(row["frame"]), None, int(row["predicted_instance"]), "", words)
 
 
-def _off(row: Mapping[str, Any], hit: pd.Series) -> ModelError:
+def _off(row: Mapping[Any, Any], hit: pd.Series) -> ModelError:
     instance, frame = int(row["instance"]), int(row["frame"])
     found = hit.get((row["video_id"], frame, instance))
     words = f"{row['keypoint']} {row['error_px']:.1f} px away ({100 * row['relative']:.0f} % of the animal's size)"

@@ -139,7 +139,7 @@ def _box(image: np.ndarray, corners: np.ndarray, role: Role, pen: int) -> None:
 
 def _dashes(start: np.ndarray, stop: np.ndarray, pen: int) -> list[tuple[np.ndarray, np.ndarray]]:
     length = float(np.linalg.norm(stop - start))
-    n = max(1, round(length / (8 * pen)))
+    n = max(1, round(length / (11 * pen)))
     edges = np.linspace(0, 1, 2 * n)  # starts and ends with a dash, so that corners show
     # lines have round ends that reach beyond them; without this they would fill the gaps
     cap = min((pen + 2) / 2 / length, 0.4 * float(edges[1])) if length > 0 else 0.0

@@ -74,7 +74,7 @@ class Pictures:
         uid = frame_uid(*place)
         return Picture(data_uri(drawing.jpeg(drawing.finished(view))), f"Part of frame {uid}: {error.words}.", error.words, uid, error.kind)
 
-    def pick(self, row: Mapping[str, Any], drawn: bool) -> Picture:
+    def pick(self, row: Mapping[Any, Any], drawn: bool) -> Picture:
         """A frame that people are asked to label."""
         place = (row["video_id"], int(row["frame"]))
         view = drawing.whole(self.image(*place), self.width_px)
@@ -122,7 +122,7 @@ def pr_chart(table: pd.DataFrame) -> Picture | None:
     words = {"box": "boxes", "oks": "poses"}
     several = table["species"].nunique() > 1
     curves = {
-        f"{words.get(measure, measure)}{f', {species}' if several else ''}": (part["recall"].to_numpy(), part["precision"].to_numpy())
+        f"{words.get(str(measure), measure)}{f', {species}' if several else ''}": (part["recall"].to_numpy(), part["precision"].to_numpy())
         for (measure, species), part in table.groupby(["measure", "species"], sort=True)
     }
     return Picture(data_uri(charts.precision_recall(curves)), f"Precision over recall of {', '.join(curves)}.")
@@ -141,7 +141,7 @@ def training_chart(table: pd.DataFrame) -> Picture | None:
     """Loss terms (``train_…_loss``) and validation figures (``val_box_mAP50``, …) over epochs; None without either."""
     if "epoch" not in table or not len(table):
         return None
-    found = [name for name in table if name.startswith("train_") and name.endswith("_loss") and table[name].notna().any()]
+    found = [name for name in map(str, table.columns) if name.startswith("train_") and name.endswith("_loss") and table[name].notna().any()]
     losses = {name.removeprefix("train_").replace("_", " "): table[name].to_numpy(dtype=float) for name in found}
     names = {"val_box_mAP50": "box AP50", "val_box_mAP50-95": "box AP", "val_pose_mAP50": "pose AP50", "val_pose_mAP50-95": "pose AP"}
     kept = {title: table.loc[table[name].notna(), ["epoch", name]].to_numpy() for name, title in names.items() if name in table}

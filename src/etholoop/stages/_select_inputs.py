@@ -1,7 +1,9 @@
 """What select knows: the tables of the cycle, and evidence for the acquisition functions out of predictions or pictures."""
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,22 +98,11 @@ def _vectors(table: pd.DataFrame) -> np.ndarray:
 
 def cold_evidence(inputs: Inputs, candidates: pd.DataFrame, cold_start: str) -> Evidence:
     """What can be known without a model: looks of the frames, or where in which recording they are."""
-    keys = {"video_ids": candidates["video_id"].to_numpy(dtype=str), "frames": candidates["frame"].to_numpy()}
-    if cold_start == "random":
+    keys: dict[str, Any] = {"video_ids": candidates["video_id"].to_numpy(dtype=str), "frames": candidates["frame"].to_numpy()}
+    if cold_start != "coverage":
         return Evidence(**keys)
     known = labelled_images(inputs)
-    if cold_start == "uniform":
-        return Evidence(**keys, embeddings=_where(inputs, candidates), labelled_embeddings=_where(inputs, known))
     return Evidence(**keys, embeddings=_looks(inputs, candidates), labelled_embeddings=_looks(inputs, known))
-
-
-def _where(inputs: Inputs, table: pd.DataFrame) -> np.ndarray:
-    """(n, 1 + videos): position in the recording from 0 to 1, and the recording itself, farther apart than any two positions."""
-    videos = sorted(inputs.videos["video_id"])
-    length = inputs.videos.set_index("video_id")["n_frames"]
-    which = table["video_id"].to_numpy(dtype=str)[:, None] == np.array(videos, dtype=str)[None, :]
-    position = table["frame"].to_numpy(dtype=float) / length.reindex(table["video_id"]).to_numpy(dtype=float)
-    return np.column_stack([position, which * 2.0])
 
 
 def _looks(inputs: Inputs, table: pd.DataFrame) -> np.ndarray:
@@ -137,14 +128,14 @@ def thumbnails_of(inputs: Inputs, table: pd.DataFrame) -> np.ndarray:
         sampled = inputs.frames[inputs.frames["video_id"] == video_id].sort_values("frame")
         paths = [inputs.project.frames / path for path in sampled["path"]]
         key = memo.digest(size=SIZE, images=[memo.file_digest(path) for path in paths])
-        folder = kept.result(key, lambda folder, paths=paths: _write_thumbnails(folder, paths))
+        folder = kept.result(key, partial(_write_thumbnails, paths))
         thumbnails = np.load(folder / "thumbnails.npy", allow_pickle=False)
         rows = np.flatnonzero(table["video_id"] == video_id)
         result[rows] = thumbnails[np.searchsorted(sampled["frame"], table["frame"].iloc[rows])]
     return result
 
 
-def _write_thumbnails(folder: Path, paths: list[Path]) -> None:
+def _write_thumbnails(paths: list[Path], folder: Path) -> None:
     from tqdm import tqdm
 
     from etholoop.core.duplicates import thumbnails

@@ -72,9 +72,9 @@ def page(inputs: "Inputs", pictures: "Pictures", params: Params) -> dict[str, An
     from etholoop.core.cycle_facts import label_counts
     from etholoop.stages._report_pictures import keypoint_colours
 
-    words = {"species": inputs.skeleton.species, "keypoint_names": inputs.skeleton.keypoint_names}
-    counts = label_counts(inputs.labelled, inputs.boxes, inputs.keypoints, inputs.splits, **words)
-    content = {"title": f"Cycle {inputs.cycle.id}", "version": __version__, "keypoint_colours": keypoint_colours(inputs)}
+    species, points = inputs.skeleton.species, inputs.skeleton.keypoint_names
+    counts = label_counts(inputs.labelled, inputs.boxes, inputs.keypoints, inputs.splits, species=species, keypoint_names=points)
+    content: dict[str, Any] = {"title": f"Cycle {inputs.cycle.id}", "version": __version__, "keypoint_colours": keypoint_colours(inputs)}
     content |= {"lead": lead(inputs, counts), "warnings": warnings(inputs), **what_to_do(inputs, counts)}
     content |= {**figures(inputs), **learning(inputs, counts), **examples(inputs, pictures, params), **curves(inputs)}
     content |= {**batch(inputs, pictures), **held_out(inputs, pictures), **what_went_in(inputs, counts), **provenance(inputs)}
@@ -254,9 +254,9 @@ def batch(inputs: "Inputs", pictures: "Pictures") -> dict[str, Any]:
     table = inputs.batch.sort_values("rank")
     drawn = len(inputs.predicted) > 0
     shown = [pictures.pick(row, drawn) for row in table.head(MAX_THUMBNAILS).to_dict("records")]
-    shares = {name: int(n) for name, n in table["acquisition"].value_counts().sort_index().items()}
+    shares = {str(name): int(n) for name, n in table["acquisition"].value_counts().sort_index().items()}
     words = f"{count(len(table), 'frame')}, in the order in which to label them:" if shown else "Nothing: there are no candidates left."
-    listed = [_share_words(name, n) for name, n in shares.items()]
+    listed = [_share_words(name, n, str(inputs.selection.get("meaning") or "")) for name, n in shares.items()]
     more = (
         f"The first {MAX_THUMBNAILS} of {len(table)} frames; all are in data/selection/batch.parquet."
         if len(table) > MAX_THUMBNAILS
@@ -266,19 +266,13 @@ def batch(inputs: "Inputs", pictures: "Pictures") -> dict[str, Any]:
     return {"batch": shown, "batch_words": words, "batch_shares": listed, "batch_note": note, "batch_more": more, "batch_drawn": drawn}
 
 
-def _share_words(name: str, n: int) -> str:
-    from etholoop import registry
-
+def _share_words(name: str, n: int, meaning: str) -> str:
     fixed = {
         "random": "drawn by lot, whatever the model thinks, to see what really occurs",
         "validation": "by lot from the validation groups",
         "random_spaced": "by lot, some distance apart",
-        "uniform": "evenly over recordings and time",
     }
-    if name in fixed:
-        return f"{n} {fixed[name]}"
-    meaning = registry.load("etholoop.acquisition", name).MEANING if name in registry.names("etholoop.acquisition") else ""
-    return f"{n} by {name.replace('_', ' ')}{f': {meaning}' if meaning else ''}"
+    return f"{n} {fixed[name]}" if name in fixed else f"{n} by {name.replace('_', ' ')}{f': {meaning}' if meaning else ''}"
 
 
 def held_out(inputs: "Inputs", pictures: "Pictures") -> dict[str, Any]:
@@ -287,8 +281,8 @@ def held_out(inputs: "Inputs", pictures: "Pictures") -> dict[str, Any]:
     from etholoop.schema.columns import frame_uid
 
     table = inputs.held_out.sort_values("rank")
-    rows = table.set_index(KEY, drop=False)
-    shown = [pictures.pick(rows.loc[place].to_dict(), False) for place in sample_frames(table[KEY], HELD_OUT_THUMBNAILS)]
+    rows = {(row["video_id"], row["frame"]): row for row in table.to_dict("records")}
+    shown = [pictures.pick(rows[place], False) for place in sample_frames(table[KEY], HELD_OUT_THUMBNAILS)]
     words = "Done: every frame of the list is labelled."
     if not len(inputs.splits) or not (inputs.splits["split"] == "test").any():
         words = "There are no test recordings, so no model can be judged. See section `split` of params.yaml."

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -68,7 +69,8 @@ def run(project: Project, params: Params) -> None:
     tasks += [_task(row, "held_out", inputs, None) for row in held_out.to_dict("records")]
     atomic.write_text(selection / "tasks.json", json.dumps(tasks, sort_keys=True, indent=1) + "\n")
     counts = {"candidates": len(candidates), "left_out": left_out, "held_out": len(held_out)}
-    summary = _summary(cycle, inputs, batch, acquisition=acquisition, **counts)
+    meaning = registry.load("etholoop.acquisition", acquisition).MEANING
+    summary = _summary(cycle, inputs, batch, acquisition=acquisition, meaning=meaning, **counts)
     atomic.write_text(selection / "summary.json", json.dumps(summary, sort_keys=True, indent=2) + "\n")
     if batch.note:
         print(f"select: {batch.note}")
@@ -83,12 +85,10 @@ def lot(seed: int, *purpose: str) -> np.random.Generator:
 def score(inputs: Inputs, candidates: pd.DataFrame, params: Params, cycle: Cycle) -> tuple[str, np.ndarray]:
     """Name of the acquisition function in force and the priority of each candidate."""
     rng = lot(params.seed, cycle.id, "score")
-    if inputs.has_model:
-        module = registry.load("etholoop.acquisition", params.acquisition)
-        return params.acquisition, module.score(model_evidence(inputs, candidates), rng)
-    plugin = "coverage" if params.cold_start == "uniform" else params.cold_start
-    evidence = cold_evidence(inputs, candidates, params.cold_start)
-    return params.cold_start, registry.load("etholoop.acquisition", plugin).score(evidence, rng)
+    name = params.acquisition if inputs.has_model else params.cold_start
+    module = registry.load("etholoop.acquisition", name)
+    evidence = model_evidence(inputs, candidates) if inputs.has_model else cold_evidence(inputs, candidates, name)
+    return name, module.score(evidence, rng)
 
 
 def choose(inputs: Inputs, candidates: pd.DataFrame, acquisition: str, params: Params, cycle: Cycle) -> Batch:
@@ -131,7 +131,7 @@ def held_out_of(inputs: Inputs, params: Params) -> pd.DataFrame:
     )
 
 
-def _task(row: dict[str, Any], purpose: str, inputs: Inputs, prefill_confidence: float | None) -> dict[str, Any]:
+def _task(row: Mapping[Any, Any], purpose: str, inputs: Inputs, prefill_confidence: float | None) -> dict[str, Any]:
     """One labelling task. Held-out tasks carry no predictions: a drawn box would lead the hand that judges the model."""
     size = inputs.videos.set_index("video_id").loc[row["video_id"], ["width", "height"]]
     return {
@@ -151,7 +151,7 @@ def _task(row: dict[str, Any], purpose: str, inputs: Inputs, prefill_confidence:
     }
 
 
-def _predictions(row: dict[str, Any], inputs: Inputs, confidence: float) -> list[dict[str, Any]]:
+def _predictions(row: Mapping[Any, Any], inputs: Inputs, confidence: float) -> list[dict[str, Any]]:
     """Predicted animals of one frame in source pixels; ``keypoints`` hold x, y and the model's confidence."""
     here = inputs.detections[(inputs.detections["video_id"] == row["video_id"]) & (inputs.detections["frame"] == row["frame"])]
     points = inputs.keypoints[(inputs.keypoints["video_id"] == row["video_id"]) & (inputs.keypoints["frame"] == row["frame"])]

@@ -24,6 +24,7 @@ from ultralytics.utils import LOGGER
 
 from etholoop.errors import EthoLoopError
 from etholoop.modeling.detectors import _yolo_checkpoint as checkpoint
+from etholoop.modeling.detectors._yolo_turn import QuarterTurn
 from etholoop.modeling.records import Progress
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Plan:
     seed: int
     tolerance: float
     tolerance_share: float
+    rot90: float = 0.0
     init_weights: Path | None = None
     progress: Progress | None = None
     curves: list[dict[str, float]] = field(default_factory=list)
@@ -80,12 +82,22 @@ class Fit(_Trainer):
         """Called by Ultralytics when everything is built and before the first epoch."""
         self._check_all_images_used()
         torch.set_num_threads(self.plan.threads)
-        for transform in self.train_loader.dataset.transforms.transforms:
-            _draw_mosaics_from_all(transform)
+        self._change_transforms()
         self.plan.saved_at = time.monotonic()
         state = load_state(self.plan)
         if state is not None:
             self._restore(state)
+
+    def _close_dataloader_mosaic(self) -> None:
+        super()._close_dataloader_mosaic()
+        self._change_transforms()
+
+    def _change_transforms(self) -> None:
+        """Our changes to the augmentations; needed again whenever Ultralytics has built them anew."""
+        transforms = self.train_loader.dataset.transforms
+        _draw_mosaics_from_all(transforms)
+        # before the last one, which turns image and labels into tensors
+        transforms.transforms.insert(-1, QuarterTurn(self.plan.rot90))
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from etholoop.params import Section, nearest
 
@@ -34,7 +34,8 @@ class Params(Section):
     freeze: int | None = Field(None, ge=0, description="number of first layers that keep their weights")
     mosaic: float = Field(0.5, ge=0, le=1)
     close_mosaic: int = Field(10, ge=0, description="last epochs without mosaics")
-    degrees: float = Field(0.0, ge=0, le=180, description="180 for cameras from above")
+    degrees: float = Field(0.0, ge=0, le=180, description="turns by any angle make boxes too large; keep it small")
+    rot90: float = Field(0.0, ge=0, le=1, description="share of quarter turns, 0.5 for cameras from above; boxes stay exact; not with rect")
     translate: float = Field(0.1, ge=0, le=1)
     scale: float = Field(0.3, ge=0, le=1)
     fliplr: float = Field(0.5, ge=0, le=1)
@@ -61,6 +62,12 @@ class Params(Section):
         if arch not in ARCHITECTURES:
             raise ValueError(f"unknown architecture; {nearest(arch, ARCHITECTURES)}")
         return arch
+
+    @model_validator(mode="after")
+    def _square_where_turned(self) -> "Params":
+        if self.rot90 and self.rect:
+            raise ValueError("rot90 needs square training images: set rect: false, or rot90: 0")
+        return self
 
 
 def resolve(params: Params, n_frames: int) -> Params:

@@ -59,6 +59,7 @@ def train(
         job = _job(images, validation, skeleton, params, seed=seed, scratch=scratch, init_weights=init_weights)
         network = new_network(len(skeleton.keypoints), params.width, seed)
         notes = _weights.transfer(network, init_weights) if init_weights else ["Started from scratch: all weights at random."]
+        notes += _sides_note(skeleton, params)
         fit = Fit(network, job)
         curves = fit.run(scratch / "state.pt", progress)
         _weights.save(out, _content(fit.averaged, skeleton, params))
@@ -148,6 +149,18 @@ class Refiner:
         places = _readout.places(self.network, np.stack(crops), self.reading)
         back = [_crops.transform(place[:, :2], np.linalg.inv(matrix)) for place, matrix in zip(places, matrices, strict=True)]
         return np.concatenate([np.stack(back), places[:, :, 2:]], axis=2)
+
+
+def _sides_note(skeleton: Skeleton, params: Params) -> list[str]:
+    """A warning where mirrored pictures would teach the wrong side."""
+    alone = [name for place, name in enumerate(skeleton.keypoint_names) if skeleton.flip_index[place] == place]
+    sided = [name for name in alone if "left" in name.lower() or "right" in name.lower()]
+    if not sided or params.flip == 0:
+        return []
+    return [
+        f"Keypoints {', '.join(sided)} sound like sides but are in no pair of left_right in skeleton.yaml: mirrored pictures teach them "
+        "wrongly. Add the pairs, or set flip: 0."
+    ]
 
 
 def _views(params: Params) -> list[tuple[int, bool]]:
