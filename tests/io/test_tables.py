@@ -18,7 +18,9 @@ ROW = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("schema", [Boxes, Keypoints, LabelledFrames, Frames, Detections, Embeddings, Selection, Splits, Images, Quarantine, Videos])
+@pytest.mark.parametrize(
+    "schema", [Boxes, Keypoints, LabelledFrames, Frames, Detections, Embeddings, Selection, Splits, Images, Quarantine, Videos]
+)
 def test_a_table_without_rows_can_be_written_and_read(tmp_path, schema):
     tables.write(tables.empty(schema), schema, tmp_path / "t.parquet")
     assert len(tables.read(tmp_path / "t.parquet", schema)) == 0

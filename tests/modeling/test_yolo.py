@@ -451,3 +451,15 @@ def test_quarter_turns_change_the_training_and_survive_the_end_of_mosaics(small:
     plain = train(small, tmp_path / "plain.pt", mosaic=1.0, close_mosaic=1)
     turned = train(small, tmp_path / "turned.pt", mosaic=1.0, close_mosaic=1, rot90=1.0)
     assert plain.curves[1]["train_box_loss"] != turned.curves[1]["train_box_loss"]
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(0, [0.5, 0.6]), (4, [0.05**0.5 * 0.5**0.5, 0.6]), (8, [0.05, 0.6]), (9, [0.05, 0.6])])
+def test_the_keypoint_loss_narrows_to_the_skeletons_sigmas(epoch: int, expected: list[float]) -> None:
+    """Ten epochs, tolerance .5, reached after 80 %: half way in between is the geometric mean; a wide sigma stays."""
+    from types import SimpleNamespace
+
+    loss = SimpleNamespace(keypoint_loss=SimpleNamespace(sigmas=None))
+    model = SimpleNamespace(kpt_oks_sigmas=[0.05, 0.6], criterion=loss)
+    plan = SimpleNamespace(tolerance=0.5, tolerance_share=0.8)
+    fit._set_tolerance(SimpleNamespace(model=model, plan=plan, epoch=epoch, epochs=10, device="cpu"))
+    np.testing.assert_allclose(loss.keypoint_loss.sigmas.numpy(), expected, rtol=1e-5)

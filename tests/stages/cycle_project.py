@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from etholoop.io import tables
+from etholoop.io import history, tables
 from etholoop.io.images import write_rgb
 from etholoop.project import Project
 from etholoop.schema.annotations import Bouts, Boxes, Keypoints, LabelledFrames
@@ -47,6 +47,7 @@ def new_project(root, splits=SPLIT_OF, mode="group", scale=1):
     write_labels(project, [])
     write_no_predictions(project)
     write_gates(project)
+    history.write(project.metrics / "history.csv", [])
     return project
 
 

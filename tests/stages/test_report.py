@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cycle_project import STEP, new_project, write_labels, write_predictions
 
-from etholoop.io import tables
+from etholoop.io import history, tables
 from etholoop.schema.selection import Selection
 from etholoop.stages import evaluate, report, select
 
@@ -79,9 +79,7 @@ def trained(tmp_path_factory, untrained):
     curves = "epoch,train_box_loss,train_pose_loss,val_box_mAP50\n1,2.0,5.0,\n2,1.0,3.0,0.5\n3,0.8,2.0,0.7\n"
     (project.metrics / "plots/pose_curves.csv").write_text(curves)
     figures = {"box_ap50": 0.5, "oks_ap50": 0.4, "rmse_px": 9.0, "median_px": 6.0, "ci": {"box_ap50": [0.4, 0.6]}}
-    project.cycles.mkdir()
-    ledger = {"cycle": "c001", "metrics": figures, "labels": {"frames": 8}}
-    (project.cycles / "c001.json").write_text(json.dumps(ledger))
+    history.write(project.metrics / "history.csv", [{"cycle": "c001", "metrics": figures, "labels": {"frames": 8, "instances": 9}}])
     project.params.write_text("cycle: {id: c002, batch_size: 8}\n")
     select.run(project, select.Params())
     return project
@@ -187,8 +185,9 @@ def test_same_inputs_same_bytes(trained):
 def test_closing_the_cycle_does_not_change_its_report(project):
     page = page_of(project)
     figures = json.loads((project.metrics / "evaluate.json").read_text())["test"]
-    ledger = {"cycle": "c002", "metrics": figures, "labels": {"frames": len(LABELS)}}
-    (project.cycles / "c002.json").write_text(json.dumps(ledger))
+    path = project.metrics / "history.csv"
+    closed = {"cycle": "c002", "metrics": figures, "labels": {"frames": len(LABELS), "instances": 9}}
+    history.write(path, [*history.read(path), closed])
     assert page_of(project).html == page.html
 
 

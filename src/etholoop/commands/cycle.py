@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from etholoop.core.promotion import Decision
     from etholoop.project import Project
 
-HISTORY_FIGURES = ("box_ap50", "box_ap", "oks_ap50", "oks_ap", "rmse_px", "median_px", "ece")
+LISTED = ("box_ap50", "oks_ap50", "rmse_px")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def list_command() -> None:
     from etholoop.project import find_project
 
     for ledger in ledgers(find_project()):
-        figures = "  ".join(f"{name} {ledger['metrics'][name]:.3f}" for name in HISTORY_FIGURES if ledger["metrics"].get(name) is not None)
+        figures = "  ".join(f"{name} {ledger['metrics'][name]:.3f}" for name in LISTED if ledger["metrics"].get(name) is not None)
         champion = "champion" if ledger["promoted"] else ""
         typer.echo(f"{ledger['cycle']}  {ledger['labels']['frames']:>6} labelled frames  {figures or 'no figures'}  {champion}")
 
@@ -107,39 +107,12 @@ def _test_figures(project: "Project") -> dict[str, Any]:
 
 
 def _write_history(project: "Project", cycle: str, figures: dict[str, Any]) -> None:
-    """One row per closed cycle in metrics/history.csv: what the learning curve is drawn from."""
-    import csv
-    import io
-
-    from etholoop.io import atomic
+    """Put this cycle among the closed ones of metrics/history.csv."""
+    from etholoop.io import history
 
     path = project.metrics / "history.csv"
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["cycle"] != cycle]
-    labels = _label_counts(project)
-    row = {"cycle": cycle, "n_frames": labels["frames"], "n_instances": labels["instances"]}
-    rows.append({**row, **_with_intervals(figures)})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=history_header(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda item: str(item["cycle"])))
-    atomic.write_text(path, text.getvalue())
-
-
-def history_header() -> list[str]:
-    """Columns of metrics/history.csv; ``_low`` and ``_high`` are the ends of the 95 % interval."""
-    columns = [f"{name}{end}" for name in HISTORY_FIGURES for end in ("", "_low", "_high")]
-    return ["cycle", "n_frames", "n_instances", *columns]
-
-
-def _with_intervals(figures: dict[str, Any]) -> dict[str, Any]:
-    """Figures and their intervals, '' where there is none."""
-    row: dict[str, Any] = {}
-    for name in HISTORY_FIGURES:
-        low, high = (figures.get("ci") or {}).get(name) or (None, None)
-        for end, value in (("", figures.get(name)), ("_low", low), ("_high", high)):
-            row[f"{name}{end}"] = "" if value is None else value
-    return row
+    others = [row for row in history.read(path) if row["cycle"] != cycle]
+    history.write(path, [*others, {"cycle": cycle, "labels": _label_counts(project), "metrics": figures}])
 
 
 def _label_counts(project: "Project") -> dict[str, int]:

@@ -43,7 +43,12 @@ def doctor() -> None:
 
 def examine() -> Iterator[Finding]:
     """All findings, each check on its own: one that fails does not hide the others."""
-    yield Finding("python", f"{sys.version.split()[0]} at {sys.executable}", sys.version_info >= (3, 11), "" if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")
+    yield Finding(
+        "python",
+        f"{sys.version.split()[0]} at {sys.executable}",
+        sys.version_info >= (3, 11),
+        "" if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed",
+    )
     yield from (_version(name) for name in PACKAGES)
     checks: dict[str, Callable[[], Finding]] = {
         "device": _device,
@@ -88,7 +93,12 @@ def _operators() -> Finding:
 
     boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [1.0, 1.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0]])
     kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5).tolist()
-    return Finding("torchvision operators", f"torchvision {torchvision.__version__}, nms keeps {kept}", kept == [0, 2], "" if kept == [0, 2] else "make install")
+    return Finding(
+        "torchvision operators",
+        f"torchvision {torchvision.__version__}, nms keeps {kept}",
+        kept == [0, 2],
+        "" if kept == [0, 2] else "make install",
+    )
 
 
 def _opencv() -> Finding:
@@ -105,8 +115,17 @@ def _decoder() -> Finding:
 
     wanted = ("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg")
     missing = [name for name in wanted if name not in av.codecs_available]
-    libraries = ", ".join(f"{name} {'.'.join(map(str, version))}" for name, version in sorted(av.library_versions.items()) if name in ("libavcodec", "libavformat"))
-    return Finding("decoder", f"PyAV {av.__version__} ({libraries})", not missing, f"cannot decode {', '.join(missing)}: install the PyAV wheel" if missing else "")
+    libraries = ", ".join(
+        f"{name} {'.'.join(map(str, version))}"
+        for name, version in sorted(av.library_versions.items())
+        if name in ("libavcodec", "libavformat")
+    )
+    return Finding(
+        "decoder",
+        f"PyAV {av.__version__} ({libraries})",
+        not missing,
+        f"cannot decode {', '.join(missing)}: install the PyAV wheel" if missing else "",
+    )
 
 
 def _git() -> Finding:
@@ -150,7 +169,12 @@ def _has_mongod() -> bool:
 
 def _label_studio() -> Finding:
     found = shutil.which("label-studio")
-    return Finding("Label Studio", found or "no server here; labels can be imported from files", True, "" if found else "a server is set up in its own environment (part of a later release)")
+    return Finding(
+        "Label Studio",
+        found or "no server here; labels can be imported from files",
+        True,
+        "" if found else "a server is set up in its own environment (part of a later release)",
+    )
 
 
 def _project() -> Finding:
@@ -168,4 +192,6 @@ def _project() -> Finding:
 
 def _disk() -> Finding:
     free_gb = shutil.disk_usage(".").free / 1e9
-    return Finding("disk", f"{free_gb:.0f} GB free here", free_gb > 5, "" if free_gb > 5 else "frames, weights and DVC's cache want at least 5 GB")
+    return Finding(
+        "disk", f"{free_gb:.0f} GB free here", free_gb > 5, "" if free_gb > 5 else "frames, weights and DVC's cache want at least 5 GB"
+    )

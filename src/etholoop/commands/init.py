@@ -16,7 +16,9 @@ SPLITS_HEADER = "video_id,start_frame,stop_frame,split,group\n"
 
 
 def register(app: typer.Typer) -> None:
-    app.command("init", epilog="Example: etholoop init my-mice --preset openfield && cd my-mice && etholoop videos add ~/videos/*.mp4")(init)
+    app.command("init", epilog="Example: etholoop init my-mice --preset openfield && cd my-mice && etholoop videos add ~/videos/*.mp4")(
+        init
+    )
 
 
 def init(
@@ -66,7 +68,9 @@ def _template() -> Path:
 
     root = Path(__file__).resolve().parents[3]
     if not (root / "dvc.yaml").is_file():
-        raise EthoLoopError(f"{root} holds no dvc.yaml: `etholoop init` copies a project from a clone of the repository, so run it from one.")
+        raise EthoLoopError(
+            f"{root} holds no dvc.yaml: `etholoop init` copies a project from a clone of the repository, so run it from one."
+        )
     return root
 
 
@@ -96,21 +100,17 @@ def _apply_preset(project: "Project", preset: str) -> None:
 
 def _make_inputs(project: "Project") -> None:
     """The inputs that DVC pins, empty at first; files that exist are left alone."""
-    from etholoop.commands.cycle import history_header
-    from etholoop.io import snapshot
+    from etholoop.io import history, snapshot
 
     for path in (project.raw_videos, project.raw_images, project.init_weights, project.cycles, project.batches, project.metrics):
         path.mkdir(parents=True, exist_ok=True)
     for path in (project.raw_videos, project.raw_images, project.init_weights):
         if not any(path.iterdir()):
             (path / KEEP).touch()
-    headers = {
-        project.metadata: METADATA_HEADER,
-        project.fixed_splits: SPLITS_HEADER,
-        project.metrics / "history.csv": ",".join(history_header()) + "\n",
-    }
-    for path, text in headers.items():
+    for path, text in ((project.metadata, METADATA_HEADER), (project.fixed_splits, SPLITS_HEADER)):
         if not path.exists():
             path.write_text(text, encoding="utf-8")
+    if not (project.metrics / "history.csv").exists():
+        history.write(project.metrics / "history.csv", [])
     if not project.snapshot.exists():
         snapshot.write(snapshot.Snapshot([], []), project.snapshot)

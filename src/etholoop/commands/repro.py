@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command(
-        "repro", epilog="Examples: `etholoop repro` rebuilds what changed; `etholoop repro --dry-run` only says what would run."
-    )(command)
+    app.command("repro", epilog="Examples: `etholoop repro` rebuilds what changed; `etholoop repro --dry-run` only says what would run.")(
+        command
+    )
 
 
 def command(

@@ -43,7 +43,9 @@ def ui(port: int = typer.Option(5000, help="Port on 127.0.0.1.")) -> None:
     runtime.prepare(project.root)
     store = ["--backend-store-uri", mlflow_store.tracking_uri(project), "--artifacts-destination", str(project / "mlruns")]
     typer.echo(f"MLflow on http://127.0.0.1:{port}/#/experiments (Ctrl-C stops it)")
-    raise typer.Exit(process.stream(["mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], project.root))
+    raise typer.Exit(
+        process.stream(["mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], project.root)
+    )
 
 
 def sync_runs(project: "Project") -> int:

@@ -68,7 +68,9 @@ def suggest() -> None:
     totals = n_frames.groupby(splits.groups_of(videos, params.group)).sum()
     sizes = dict(zip(totals.index.astype(str), totals.tolist(), strict=True))
     if len(sizes) < len(splits.USED):
-        typer.echo(f"{len(sizes)} groups ({', '.join(sizes) or 'none'}) cannot fill {', '.join(splits.USED)}: set `split: {{mode: blocks}}`")
+        typer.echo(
+            f"{len(sizes)} groups ({', '.join(sizes) or 'none'}) cannot fill {', '.join(splits.USED)}: set `split: {{mode: blocks}}`"
+        )
         typer.echo("in params.yaml, which cuts each recording in pieces with gaps. Figures then say little about other recordings.")
         return
     seed, shares = splits.suggest_seed(sizes, test=params.test, val=params.val, assign=params.assign)

@@ -74,15 +74,13 @@ def _status_counts(labelled: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def learning_rows(ledgers: Sequence[Mapping[str, Any]], cycle: str, figures: Mapping[str, Any], n_frames: int) -> list[dict[str, Any]]:
-    """One row per cycle with figures, by id: closed cycles from their ledgers, the open one from its metrics.
+def learning_rows(closed: Sequence[Mapping[str, Any]], cycle: str, figures: Mapping[str, Any], n_frames: int) -> list[dict[str, Any]]:
+    """One row per cycle with figures, by id: closed cycles from the history, the open one from its metrics.
 
-    A ledger of the open cycle itself is left alone, so that closing a cycle does not change its report.
+    The history of the open cycle itself is left alone, so that closing a cycle does not change its report.
     """
     rows = [
-        {"cycle": ledger["cycle"], "n_frames": ledger["labels"]["frames"], "figures": ledger.get("metrics") or {}}
-        for ledger in ledgers
-        if ledger["cycle"] != cycle
+        {"cycle": row["cycle"], "n_frames": row["labels"]["frames"], "figures": row["metrics"]} for row in closed if row["cycle"] != cycle
     ]
     rows.append({"cycle": cycle, "n_frames": n_frames, "figures": figures})
     for row in rows:

@@ -6,7 +6,9 @@ from typing import Any
 from etholoop.errors import FaultsError
 from etholoop.params import nearest
 
-CATCH_ALL = frozenset({"none", "other", "others", "background", "misc", "miscellaneous", "unknown", "nothing", "no_behaviour", "no behavior"})
+CATCH_ALL = frozenset(
+    {"none", "other", "others", "background", "misc", "miscellaneous", "unknown", "nothing", "no_behaviour", "no behavior"}
+)
 """Names that mean 'whatever is left'."""
 
 CATCH_ALL_REASON = (
@@ -76,7 +78,9 @@ def _behaviour_from(item: Any, where: str) -> tuple[Behaviour | None, list[str]]
     if key is not None and len(str(key)) != 1:
         faults.append(f"{where}: key must be one character, found {key!r}")
     group = item.get("exclusive_group")
-    behaviour = Behaviour(name, str(item.get("definition") or ""), str(kind), str(group) if group else None, str(key) if key is not None else None)
+    behaviour = Behaviour(
+        name, str(item.get("definition") or ""), str(kind), str(group) if group else None, str(key) if key is not None else None
+    )
     return behaviour, faults
 
 

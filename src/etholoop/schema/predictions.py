@@ -20,7 +20,9 @@ Detections = pa.DataFrameSchema(
         **box(),
         "confidence": number(False, "probability of the most probable class", pa.Check.in_range(0, 1)),
         "source": text(description="digest of the weights"),
-        "^p_.+$": pa.Column("float32", pa.Check.in_range(0, 1), regex=True, required=False, description="probability of each class, p_<species>"),
+        "^p_.+$": pa.Column(
+            "float32", pa.Check.in_range(0, 1), regex=True, required=False, description="probability of each class, p_<species>"
+        ),
     },
     strict=True,
     unique=["video_id", "frame", "instance"],
@@ -45,7 +47,9 @@ Embeddings = pa.DataFrameSchema(
     {
         "video_id": video_id(),
         "frame": frame(),
-        "^e_[0-9]+$": pa.Column("float32", regex=True, required=False, description="pooled features of the detector's backbone, e_0, e_1, …"),
+        "^e_[0-9]+$": pa.Column(
+            "float32", regex=True, required=False, description="pooled features of the detector's backbone, e_0, e_1, …"
+        ),
     },
     strict=True,
     unique=["video_id", "frame"],

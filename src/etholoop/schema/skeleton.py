@@ -84,7 +84,11 @@ def _keypoints_from(items: list[Any]) -> tuple[tuple[Keypoint, ...], list[str]]:
         if not isinstance(entry, dict) or not entry.get("name"):
             faults.append(f"keypoints[{position}]: expected a name or a mapping with a name, found {item!r}")
             continue
-        faults += [f"keypoints[{position}]: unknown key '{key}'; {nearest(key, ['name', 'sigma'])}" for key in entry if key not in ("name", "sigma")]
+        faults += [
+            f"keypoints[{position}]: unknown key '{key}'; {nearest(key, ['name', 'sigma'])}"
+            for key in entry
+            if key not in ("name", "sigma")
+        ]
         sigma = entry.get("sigma", DEFAULT_SIGMA)
         if not isinstance(sigma, int | float) or not 0 < sigma < 1:
             faults.append(f"keypoints[{position}] '{entry['name']}': sigma must lie between 0 and 1, found {sigma!r}")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from etholoop import params as parameters
-from etholoop.io import tables
+from etholoop.io import history, tables
 from etholoop.io.memo import file_digest
 from etholoop.io.vocabulary import read_skeleton
 from etholoop.project import Project
@@ -53,7 +53,7 @@ class Inputs:
         self.refining = _record(project.metrics / "refine_train.json")
         self.model = _record(project.pose_model / "status.json")
         self.gates = {name: _record(project.gates / f"{name}.json") for name in GATES}
-        self.ledgers = [_record(path) for path in sorted(project.cycles.glob("c*.json"))]
+        self.closed = history.read(project.metrics / "history.csv")
 
     @cached_property
     def test(self) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def figures(inputs: "Inputs") -> dict[str, Any]:
     from etholoop.stages._report_pictures import by_video_chart
 
     test = inputs.test
-    before = [ledger for ledger in inputs.ledgers if ledger["cycle"] < inputs.cycle.id and ledger.get("metrics")]
+    before = [closed for closed in inputs.closed if closed["cycle"] < inputs.cycle.id]
     cards = [
         {
             "name": name,
@@ -200,7 +200,7 @@ def learning(inputs: "Inputs", counts: "LabelCounts") -> dict[str, Any]:
     from etholoop.io.report_html import figure
     from etholoop.stages._report_pictures import learning_chart
 
-    rows = learning_rows(inputs.ledgers, inputs.cycle.id, inputs.test, counts.n_frames)
+    rows = learning_rows(inputs.closed, inputs.cycle.id, inputs.test, counts.n_frames)
     names = {**SHARES, **LENGTHS}
     shown = {key: title for key, title in names.items() if any(row["figures"].get(key) is not None for row in rows)}
     header = ["cycle", "labelled frames", *(f"{title}, px" if key in LENGTHS else title for key, title in shown.items())]
@@ -343,7 +343,7 @@ def provenance(inputs: "Inputs") -> dict[str, Any]:
         ("weights", f"SHA-256 {inputs.weights_digest}" if inputs.weights_digest else "none"),
         *(("training", note) for note in dict.fromkeys(notes)),
         ("batch chosen by", str(inputs.selection.get("acquisition", "–"))),
-        ("closed cycles", ", ".join(ledger["cycle"] for ledger in inputs.ledgers if ledger["cycle"] != inputs.cycle.id) or "none"),
+        ("closed cycles", ", ".join(closed["cycle"] for closed in inputs.closed if closed["cycle"] != inputs.cycle.id) or "none"),
     ]
     text = yaml.safe_dump(read_yaml(inputs.project.params), sort_keys=True, allow_unicode=True)
     return {"gates": [_gate(name, content) for name, content in inputs.gates.items()], "facts": facts, "parameters": text}

@@ -185,8 +185,8 @@ def _start_epoch(fit: Any) -> None:
 def _set_tolerance(fit: Any) -> None:
     """Widen the sigmas of the keypoint loss for this epoch.
 
-    The loss is ``1 - OKS``: with a mouse's small sigmas it is flat where an untrained network starts, and nothing is learnt.
-    The factor falls geometrically to 1; validation always uses the skeleton's own sigmas.
+    The loss is ``1 - OKS``: with a mouse's small sigmas it is flat where an untrained network starts, half a body away, and
+    nothing is learnt. The sigmas fall geometrically from the tolerance to the skeleton's own, which validation always uses.
     """
     sigmas = getattr(fit.model, "kpt_oks_sigmas", None)
     if sigmas is None:
@@ -195,7 +195,8 @@ def _set_tolerance(fit: Any) -> None:
         fit.model.criterion = fit.model.init_criterion()
     criterion = fit.model.criterion
     left = max(0.0, 1 - fit.epoch / max(1.0, fit.plan.tolerance_share * fit.epochs))
-    wide = torch.tensor(sigmas, dtype=torch.float32, device=fit.device) * fit.plan.tolerance**left
+    own = torch.tensor(sigmas, dtype=torch.float32, device=fit.device)
+    wide = own * (fit.plan.tolerance / own).clamp(min=1) ** left
     for part in (criterion, getattr(criterion, "one2many", None), getattr(criterion, "one2one", None)):
         if part is not None and hasattr(part, "keypoint_loss"):
             part.keypoint_loss.sigmas = wide

@@ -45,7 +45,7 @@ class Params(Section):
     hsv_v: float = Field(0.4, ge=0, le=1)
     pose_gain: float = Field(12.0, ge=0, description="weight of the keypoint loss")
     keypoint_tolerance: float = Field(
-        6.0, ge=1, description="the keypoint loss begins with sigmas so many times wider, or it is blind to points far off; 1 = never wider"
+        0.5, ge=0, description="sigma with which the keypoint loss begins; with small sigmas it is blind to points far off; 0 = never wider"
     )
     keypoint_tolerance_share: float = Field(0.8, gt=0, le=1, description="share of the epochs until the skeleton's sigmas are reached")
     box_gain: float = Field(7.5, ge=0)
