@@ -15,7 +15,7 @@ def test_a_fault_while_writing_keeps_the_old_file_and_leaves_nothing_behind(tmp_
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
@@ -25,11 +25,11 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("os.replace", full)
+    monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(OSError, match="No space left"):
         atomic.write_text(path, "new")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path):
@@ -38,7 +38,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     (folder / "stale").write_text("1")
     with atomic.new_folder(folder) as temporary:
         (temporary / "fresh").write_text("2")
-    assert os.listdir(folder) == ["fresh"]
+    assert [path.name for path in folder.iterdir()] == ["fresh"]
 
 
 def test_a_fault_while_filling_a_folder_keeps_the_old_one(tmp_path):
@@ -48,8 +48,8 @@ def test_a_fault_while_filling_a_folder_keeps_the_old_one(tmp_path):
     with pytest.raises(KeyboardInterrupt), atomic.new_folder(folder) as temporary:
         (temporary / "half").write_text("2")
         raise KeyboardInterrupt
-    assert os.listdir(folder) == ["old"]
-    assert os.listdir(tmp_path) == ["out"]
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_new_files_can_be_read_by_others(tmp_path):

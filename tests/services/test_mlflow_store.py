@@ -69,9 +69,9 @@ def test_weights_get_one_version_and_aliases_move(store, project, tmp_path):
     with store.opened(project) as client:
         run_id, _ = store.sync_stage(client, project, "c001", record(store, tmp_path))
         pointer = {"path": "models/pose/best.pt"}
-        one = store.register_weights(client, "pose", run_id, "aa", pointer, "candidate")
-        same = store.register_weights(client, "pose", run_id, "aa", pointer, "champion")
-        two = store.register_weights(client, "pose", run_id, "bb", pointer, "candidate")
+        one = store.register_weights(client, "pose", run_id, "aa", pointer=pointer, alias="candidate")
+        same = store.register_weights(client, "pose", run_id, "aa", pointer=pointer, alias="champion")
+        two = store.register_weights(client, "pose", run_id, "bb", pointer=pointer, alias="candidate")
         aliases = client.get_registered_model("pose").aliases
     assert (one, same, two) == ("1", "1", "2")
     assert {name: str(version) for name, version in aliases.items()} == {"candidate": "2", "champion": "1"}

@@ -10,6 +10,8 @@ _HERE = Path(__file__).resolve().parent
 
 def _run(name: str, file: str) -> None:
     spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file that can be run", path=file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     getattr(module, "install", lambda: None)()

@@ -167,7 +167,7 @@ def _tag_runs(project: "Project", cycle: str, promoted: bool) -> None:
             mlflow_store.set_tags(client, run.info.run_id, tags)
             if name == "pose_train" and promoted:
                 sha256 = run.data.tags["weights_sha256"]
-                mlflow_store.register_weights(client, "pose", run.info.run_id, sha256, {}, "champion")
+                mlflow_store.register_weights(client, "pose", run.info.run_id, sha256, pointer={}, alias="champion")
         mlflow_store.set_tags(client, mlflow_store.cycle_run(client, project, cycle), tags)
 
 

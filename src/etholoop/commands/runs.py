@@ -75,9 +75,9 @@ def sync_runs(project: "Project") -> int:
 def _register(client: Any, project: "Project", stages: dict[str, Any], run_id: str) -> None:
     from etholoop.services import dvc, mlflow_store
 
-    sha256 = _metrics(project, "pose_train").get("weights_sha256")
+    sha256 = str(_metrics(project, "pose_train")["weights_sha256"])
     pointer = {"path": "models/pose/best.pt", "sha256": sha256, "dvc_md5": dvc.output_digest(stages, "pose_train", "models/pose") or ""}
-    mlflow_store.register_weights(client, "pose", run_id, sha256, pointer, "candidate")
+    mlflow_store.register_weights(client, "pose", run_id, sha256, pointer=pointer, alias="candidate")
 
 
 def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageRecord | None":

@@ -1,6 +1,11 @@
 """``etholoop stage NAME``: run one stage as ``dvc.yaml`` does."""
 
+from typing import TYPE_CHECKING
+
 import typer
+
+if TYPE_CHECKING:
+    from etholoop.project import Project
 
 
 def register(app: typer.Typer) -> None:
@@ -13,7 +18,7 @@ def stage(name: str = typer.Argument(..., help="Stage name, as in dvc.yaml.")) -
     run_stage(name, find_project())
 
 
-def run_stage(name: str, project: "Project") -> None:  # noqa: F821
+def run_stage(name: str, project: "Project") -> None:
     """Check the stage's section of params.yaml, then run it."""
     from etholoop import params as parameters
     from etholoop import registry, runtime

@@ -75,8 +75,8 @@ def _dtype(column: pa.Column) -> str:
 
 def _faults(cases: pd.DataFrame) -> list[str]:
     faults = []
-    for case in cases.itertuples(index=False):
-        row = f" row {case.index}" if pd.notna(case.index) else ""
-        column = f" column '{case.column}'" if pd.notna(case.column) else ""
-        faults.append(f"{case.check}:{column}{row} found {case.failure_case!r}")
+    for case in cases.to_dict("records"):
+        row = f" row {case['index']}" if pd.notna(case["index"]) else ""
+        column = f" column '{case['column']}'" if pd.notna(case["column"]) else ""
+        faults.append(f"{case['check']}:{column}{row} found {case['failure_case']!r}")
     return faults

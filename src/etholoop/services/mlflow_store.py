@@ -144,7 +144,7 @@ def _log_curves(client: MlflowClient, run_id: str, path: Path) -> None:
         client.log_batch(run_id, metrics=points[start : start + 900])
 
 
-def register_weights(client: MlflowClient, name: str, run_id: str, weights_sha256: str, pointer: dict[str, str], alias: str) -> str:
+def register_weights(client: MlflowClient, name: str, run_id: str, weights_sha256: str, *, pointer: dict[str, str], alias: str) -> str:
     """Give a model version to these weights (once per digest) and point ``alias`` at it; DVC keeps the bytes.
 
     Returns:
