@@ -29,8 +29,8 @@ class Pictures:
         self.inputs, self.width_px = inputs, width_px
         names = inputs.skeleton.keypoint_names
         self.edges = [(names.index(first), names.index(second)) for first, second in inputs.skeleton.edges]
-        self.truth = _animals(inputs.boxes, inputs.keypoints, names, named=False)
-        self.predicted = _animals(inputs.detections, inputs.predicted_keypoints, names, named=True)
+        self.truth = animals_of(inputs.boxes, inputs.keypoints, names, named=False)
+        self.predicted = animals_of(inputs.detections, inputs.predicted_keypoints, names, named=True)
         confident = inputs.detections["confidence"] >= SHOWN_CONFIDENCE
         self.sure = set(inputs.detections.loc[confident, [*KEY, "instance"]].itertuples(index=False, name=None))
         self.paths = {(video, frame): inputs.project.pose_dataset / path for video, frame, path in _rows(inputs.dataset, "image")}
@@ -170,7 +170,7 @@ def _rows(table: pd.DataFrame, column: str) -> Any:
     return table[[*KEY, column]].itertuples(index=False, name=None)
 
 
-def _animals(boxes: pd.DataFrame, keypoints: pd.DataFrame, names: Sequence[str], named: bool) -> Animals:
+def animals_of(boxes: pd.DataFrame, keypoints: pd.DataFrame, names: Sequence[str], named: bool) -> Animals:
     """Animals of every frame by instance; keypoints in the skeleton's order, NaN where there is none."""
     place = {name: number for number, name in enumerate(names)}
     points: dict[tuple[str, int, int], np.ndarray] = {}

@@ -47,7 +47,6 @@ class Params(Section):
     keypoint_tolerance: float = Field(
         0.5, ge=0, description="sigma with which the keypoint loss begins; with small sigmas it is blind to points far off; 0 = never wider"
     )
-    keypoint_tolerance_share: float = Field(0.8, gt=0, le=1, description="share of the epochs until the skeleton's sigmas are reached")
     box_gain: float = Field(7.5, ge=0)
     cls_gain: float = Field(0.5, ge=0)
     val_every: int = Field(1, ge=1, description="validate after every so many epochs")

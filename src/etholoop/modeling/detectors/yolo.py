@@ -106,7 +106,6 @@ def _plan(job: _Job, dataset: Path, scratch: Path, init_weights: Path | None, pr
         job.params.val_every,
         job.seed,
         job.params.keypoint_tolerance,
-        job.params.keypoint_tolerance_share,
         job.params.rot90,
         init_weights,
         progress,
@@ -130,7 +129,7 @@ def _run(job: _Job, plan: fit.Plan, dataset: Path, scratch: Path, pose: bool) ->
 def _overrides(job: _Job, content: Path, scratch: Path) -> dict[str, Any]:
     """Arguments for Ultralytics."""
     renamed = {"pose_gain", "box_gain", "cls_gain", "nbs", "patience"}
-    own = {"arch", "preset", "val_every", "threads", "keypoint_tolerance", "keypoint_tolerance_share", "rot90", *renamed}
+    own = {"arch", "preset", "val_every", "threads", "keypoint_tolerance", "rot90", *renamed}
     settings = {name: value for name, value in job.params.model_dump().items() if name not in own}
     return {
         **settings,
