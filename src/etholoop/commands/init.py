@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -40,6 +40,8 @@ def make_project(folder: Path, preset: str = "") -> "Project":
     from etholoop.project import Project
     from etholoop.services import dvc, git
 
+    if preset:
+        _require_preset(preset)
     folder.mkdir(parents=True, exist_ok=True)
     project = Project(folder.resolve())
     new = not (project / "dvc.yaml").is_file()
@@ -87,15 +89,42 @@ def _copy_template(project: "Project") -> None:
         shutil.copytree(root / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "exports", "batches", "*.egg-info"))
 
 
-def _apply_preset(project: "Project", preset: str) -> None:
+def _require_preset(preset: str) -> None:
     from etholoop.errors import EthoLoopError
     from etholoop.params import nearest
 
-    source = _template() / "label_studio/presets" / preset
-    if not source.is_dir():
+    if preset not in presets():
         raise EthoLoopError(f"unknown preset '{preset}'; {nearest(preset, presets())}")
+
+
+def _apply_preset(project: "Project", preset: str) -> None:
+    source = _template() / "label_studio/presets" / preset
     for name in ("skeleton.yaml", "ethogram.yaml"):
         shutil.copyfile(source / name, project / "label_studio" / name)
+    if (source / "params.yaml").is_file():
+        _merge_parameters(project.params, source / "params.yaml")
+
+
+def _merge_parameters(path: Path, changes: Path) -> None:
+    """Put a preset's parameters into params.yaml, key by key; comments stay."""
+    from ruamel.yaml import YAML
+
+    from etholoop.io import atomic
+
+    yaml = YAML()
+    yaml.width = 160
+    content = yaml.load(path.read_text(encoding="utf-8"))
+    _merge(content, yaml.load(changes.read_text(encoding="utf-8")))
+    with atomic.new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        yaml.dump(content, stream)
+
+
+def _merge(content: Any, changes: Any) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(content.get(key), dict):
+            _merge(content[key], value)
+        else:
+            content[key] = value
 
 
 def _make_inputs(project: "Project") -> None:
