@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from etholoop import runtime
+
+runtime.prepare(None)
+
 
 @pytest.fixture(scope="session")
 def public_data() -> Path:

@@ -23,12 +23,11 @@ from etholoop.simulation.scene import make_scene
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("n_sessions", "n_test"), [(4, 2), (6, 2), (10, 2), (14, 4), (20, 5)])
-def test_at_least_two_sessions_judge_one_chooses_and_the_rest_trains(n_sessions, n_test):
+@pytest.mark.parametrize(("n_sessions", "n_val", "n_test"), [(4, 1, 2), (6, 1, 2), (10, 1, 2), (14, 1, 3), (20, 2, 4)])
+def test_some_sessions_judge_some_choose_and_the_rest_trains(n_sessions, n_val, n_test):
     split = World(n_sessions=n_sessions).split()
-    parts = list(split.values())
     assert list(split) == [f"s{number:02d}" for number in range(1, n_sessions + 1)]
-    assert (parts.count("test"), parts.count("val"), parts.count("train")) == (n_test, 1, n_sessions - n_test - 1)
+    assert list(split.values()) == ["train"] * (n_sessions - n_val - n_test) + ["val"] * n_val + ["test"] * n_test
 
 
 def test_merging_goes_key_by_key_and_changes_nothing_given():
@@ -67,19 +66,16 @@ def test_only_an_earlier_demo_is_removed(tmp_path):
     simulate._remove_old(tmp_path / "nothing there")
 
 
-def test_parameters_of_the_preset_the_world_and_the_caller(tmp_path):
+def test_parameters_of_the_project_the_world_and_the_caller(tmp_path):
     project = Project(tmp_path)
-    preset = tmp_path / "label_studio/presets/demo"
-    preset.mkdir(parents=True)
-    project.params.write_text("cycle:\n  id: c001 # a comment\n  batch_size: 1\nselect: {seed: 4, min_gap_s: 9}\n")
-    (preset / "params.yaml").write_text("select: {min_gap_s: 0.5}\npose_train: {settings: {imgsz: 192, epochs: 30}}\n")
+    project.params.write_text("cycle:\n  id: c001 # a comment\n  batch_size: 1\npose_train: {settings: {imgsz: 192, epochs: 30}}\n")
     simulate._set_parameters(project, World(n_sessions=4, batch_size=12), {"pose_train": {"settings": {"epochs": 2}}})
     assert yaml.safe_load(project.params.read_text()) == {
         "cycle": {"id": "c001", "batch_size": 12},
-        "select": {"seed": 4, "min_gap_s": 0.5},
         "pose_train": {"settings": {"imgsz": 192, "epochs": 2}},
         "split": {"assign": {"s01": "train", "s02": "val", "s03": "test", "s04": "test"}},
     }
+    assert "\ncycle:\n  id: c001\n" in project.params.read_text(), "closing a cycle finds its id on a line of its own"
 
 
 def test_both_lists_are_answered_and_merged(tmp_path, monkeypatch):

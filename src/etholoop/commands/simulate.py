@@ -34,8 +34,8 @@ class World:
     """What is simulated: how many sessions of how many frames, and how the oracle answers."""
 
     seed: int = 1
-    n_sessions: int = 10
-    n_frames: int = 150
+    n_sessions: int = 20
+    n_frames: int = 80
     batch_size: int | None = None
     noise: str = "human"
 
@@ -44,11 +44,11 @@ class World:
         return [f"s{number + 1:02d}" for number in range(self.n_sessions)]
 
     def split(self) -> dict[str, str]:
-        """The last sessions judge (a quarter, at least two), one chooses the weights, all others train."""
-        n_test = max(2, round(self.n_sessions / 4))
+        """The last sessions judge (a fifth, at least two), some before them choose the weights (a tenth), all others train."""
+        n_test, n_val = max(2, round(self.n_sessions / 5)), max(1, round(self.n_sessions / 10))
         names = self.sessions
         parts = dict.fromkeys(names, "train") | dict.fromkeys(names[-n_test:], "test")
-        return parts | {names[-n_test - 1]: "val"}
+        return parts | dict.fromkeys(names[-n_test - n_val : -n_test], "val")
 
 
 def simulate_command(
@@ -57,8 +57,8 @@ def simulate_command(
     folder: Path = typer.Option(None, help="Where to make the project; default: a folder that is removed at the end."),
     seed: int = typer.Option(1, min=0, help="Another seed is another world: arenas, coats, movement, slips."),
     batch: int = typer.Option(None, min=1, help="Frames labelled per cycle; default: that of the demo preset."),
-    sessions: int = typer.Option(10, min=4, help="Recordings; a quarter of them, at least two, are held out to judge."),
-    frames: int = typer.Option(150, min=25, help="Frames per recording, 25 a second."),
+    sessions: int = typer.Option(20, min=4, help="Recordings; a fifth of them, at least two, are held out to judge."),
+    frames: int = typer.Option(80, min=25, help="Frames per recording, 25 a second."),
     noise: str = typer.Option("human", help="'human': the oracle's hand slips a little; 'none': it gives the truth."),
     keep: bool = typer.Option(False, "--keep", help="Keep the project when no folder was given."),
 ) -> None:
@@ -228,14 +228,13 @@ def _write_metadata(sessions: list[str], folder: Path) -> Path:
 
 
 def _set_parameters(project: "Project", world: World, changes: Mapping[str, Any]) -> None:
-    """The project's params.yaml with the demo preset, this world's splits and the changes asked for."""
+    """The project's params.yaml (that of the demo preset) with this world's splits and the changes asked for."""
     import yaml
 
     from etholoop.io import atomic
     from etholoop.params import read_yaml
 
-    content = merged(read_yaml(project.params), read_yaml(project / "label_studio/presets" / PRESET / "params.yaml"))
-    content = merged(content, {"split": {"assign": world.split()}})
+    content = merged(read_yaml(project.params), {"split": {"assign": world.split()}})
     if world.batch_size is not None:
         content = merged(content, {"cycle": {"batch_size": world.batch_size}})
     content = merged(content, changes)

@@ -25,12 +25,12 @@ NEXT = {
 }
 """Probability of the next activity, in the order of ``ACTIVITIES``."""
 
-FOLLOW_CHANCE, APPROACH_CHANCE = 0.3, 0.25
+FOLLOW_CHANCE, APPROACH_CHANCE = 0.3, 0.2
 SHORTEST_WALK_S = 0.6
 FOLLOW_REACH = 2.6
 """A follower starts within this many body lengths of its leader, so that following can be seen from the first frame on."""
 
-PERSONAL_SPACE = 0.45
+PERSONAL_SPACE = 0.6
 """Centres stay this many body lengths apart: animals touch and climb over each other, but do not melt into one."""
 
 TARGETS = {  # stretch, swell, head scale
@@ -184,7 +184,7 @@ class _Animal:
         if self.friend >= 0:
             friend = animals[self.friend]
             # beside the other, nose to flank
-            beside = friend.centre + self.side * 0.5 * friend.length * _direction(friend.heading + np.pi / 2)
+            beside = friend.centre + self.side * 0.6 * friend.length * _direction(friend.heading + np.pi / 2)
             return self.arena.clamp(beside, 0.45 * self.length)
         if np.hypot(*(self.goal - self.centre)) < 0.4 * self.length:
             self.goal = self.arena.random_place(self.rng, 0.45 * self.length)

@@ -32,8 +32,8 @@ COATS: dict[str, Colour] = {
     "fawn": (186, 152, 108),
     "white": (230, 226, 220),
 }
-MARKINGS = ("none", "none", "hood", "saddle", "spots", "blaze")
-"""``none`` twice: most laboratory mice have one colour."""
+MARKINGS = ("none",) * 6 + ("hood", "saddle", "spots", "blaze")
+"""Most laboratory mice have one colour."""
 
 MIN_CONTRAST = 55.0
 """Grey levels between coat and floor. People choose arenas so that their animals can be seen; we do not set traps."""

@@ -43,8 +43,8 @@ class Noise:
             raise ValueError(f"rates lie between 0 and 1: {self}")
 
 
-HUMAN = Noise(keypoint_px=0.8, box_px=0.8, miss_rate=0.01, swap_rate=0.01)
-"""For animals of about 50 pixels: an annotator clicks to within 1 to 2 percent of the body length and rarely slips."""
+HUMAN = Noise(keypoint_px=0.5, box_px=0.5, miss_rate=0.005, swap_rate=0.005)
+"""For animals of about 50 pixels: an annotator with a magnified picture clicks to within 1 percent of the body length and rarely slips."""
 
 
 def answer(

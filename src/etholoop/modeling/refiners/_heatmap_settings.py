@@ -15,9 +15,9 @@ class Params(Section):
     margin: float = Field(1.1, gt=0.5, le=4, description="side of the crop in diagonals of the box")
     width: int = Field(32, ge=4, multiple_of=2, description="channels of the two fine layers that are learnt from nothing")
     sigma_px: float = Field(3.0, gt=0, description="standard deviation of the target around a keypoint, pixels of the crop")
-    views: int = Field(8, ge=1, le=8, description="views averaged in use: mirrored and in quarter turns, as far as training knew such")
+    views: int = Field(4, ge=1, le=8, description="views averaged in use: mirrored and in quarter turns, as far as training knew such")
 
-    epochs: int = Field(30, ge=1)
+    epochs: int = Field(20, ge=1)
     epoch_steps: int = Field(50, ge=1, description="steps between two looks at the validation images, and between two saved states")
     batch: int = Field(16, ge=2)
     lr: float = Field(0.002, gt=0)
