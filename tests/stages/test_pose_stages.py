@@ -220,7 +220,7 @@ def test_settings_are_checked_with_the_section() -> None:
         ({}, "pose_train.weights names no file"),
         ({"weights": "none.pt"}, r"models/init/none.pt was not found \(there: other.pt\)"),
         ({"weights": "../secret.pt"}, "was not found"),
-        ({"init": "previous"}, "models/init/champion.pt was not found"),
+        ({"init": "previous", "weights": "gone.pt"}, "models/init/gone.pt was not found"),
     ],
 )
 def test_missing_weights_are_an_error_that_says_how(project: Project, params: dict[str, Any], message: str) -> None:
@@ -233,6 +233,8 @@ def test_missing_weights_are_an_error_that_says_how(project: Project, params: di
 
 def test_champion_and_scratch(project: Project) -> None:
     project.init_weights.mkdir(parents=True)
+    previous = pose_train.Params(init="previous")
+    assert pose_train.start_weights(project, previous) is None, "the first cycle has no champion yet"
     champion = project.init_weights / pose_train.CHAMPION
     champion.write_bytes(b"")
     assert pose_train.start_weights(project, pose_train.Params(init="previous")) == champion

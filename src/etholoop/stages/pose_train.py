@@ -33,7 +33,9 @@ class Params(Section):
 
     detector: str = "yolo"
     init: Literal["base", "previous", "scratch"] = Field(
-        "base", description="base = `weights` in every cycle; previous = the champion of the cycles before; scratch = random weights"
+        "base",
+        description="base = `weights` in every cycle; previous = the champion of the cycles before, `weights` (or random ones) until there is "
+        "one; scratch = random weights",
     )
     weights: str | None = Field(None, description="file below models/init, for init: base")
     seed: int = Field(0, ge=0)
@@ -64,7 +66,7 @@ def run(project: Project, params: Params) -> None:
     weights = start_weights(project, params)
     with atomic.new_folder(project.pose_model) as folder:
         result = train_detector(project, params, folder / "best.pt", weights)
-        atomic.write_text(folder / "status.json", as_json(status(params, facts, result, folder / "best.pt")))
+        atomic.write_text(folder / "status.json", as_json(status(params, facts, result, folder / "best.pt", weights)))
     write_figures(project, facts, result)
 
 
@@ -76,7 +78,12 @@ def start_weights(project: Project, params: Params) -> Path | None:
     """
     if params.init == "scratch":
         return None
-    name = CHAMPION if params.init == "previous" else params.weights
+    name = params.weights
+    if params.init == "previous":
+        if (project.init_weights / CHAMPION).is_file():
+            return project.init_weights / CHAMPION
+        if name is None:
+            return None  # the first cycle has no champion yet
     wanted = f"pose_train.init is '{params.init}'"
     if name is None:
         raise EthoLoopError(
@@ -86,9 +93,8 @@ def start_weights(project: Project, params: Params) -> Path | None:
     path = project.init_weights / name
     if Path(name).name != name or not path.is_file():
         there = sorted(file.name for file in project.init_weights.glob("*.pt"))
-        hint = "Closing a cycle puts it there. " if params.init == "previous" else ""
         raise EthoLoopError(
-            f"{wanted}, but models/init/{name} was not found (there: {', '.join(there) or 'no .pt files'}). {hint}"
+            f"{wanted}, but models/init/{name} was not found (there: {', '.join(there) or 'no .pt files'}). "
             "Put the file there, or set pose_train.init: scratch to start from random weights."
         )
     return path
@@ -119,12 +125,13 @@ def train_detector(project: Project, params: Params, out: Path, weights: Path | 
         )
 
 
-def status(params: Params, facts: dict[str, int], result: TrainResult, weights: Path) -> dict[str, Any]:
+def status(params: Params, facts: dict[str, int], result: TrainResult, weights: Path, start: Path | None) -> dict[str, Any]:
     """What later stages and people need to know about the model."""
     return {
         "trained": True,
         "detector": params.detector,
         "init": params.init,
+        "started_from": start.name if start else "random weights",
         "weights_sha256": file_digest(weights),
         "notes": result.notes,
         **facts,
