@@ -16,26 +16,21 @@ FLOORS: dict[str, Colour] = {
     "white": (226, 224, 218),
     "light grey": (200, 200, 198),
     "shavings": (196, 170, 128),
-    "sand": (170, 148, 112),
     "grey": (134, 134, 134),
     "blue": (86, 116, 152),
     "green": (96, 128, 104),
-    "brown": (118, 94, 72),
     "dark grey": (66, 68, 72),
-    "black": (38, 38, 40),
 }
 COATS: dict[str, Colour] = {
     "black": (40, 38, 38),
     "dark brown": (72, 54, 42),
     "agouti": (108, 88, 64),
-    "grey": (122, 122, 128),
-    "fawn": (186, 152, 108),
     "white": (230, 226, 220),
 }
 MARKINGS = ("none",) * 6 + ("hood", "saddle", "spots", "blaze")
 """Most laboratory mice have one colour."""
 
-MIN_CONTRAST = 55.0
+MIN_CONTRAST = 70.0
 """Grey levels between coat and floor. People choose arenas so that their animals can be seen; we do not set traps."""
 
 
