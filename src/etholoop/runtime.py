@@ -26,7 +26,6 @@ ENVIRONMENT = {
     "FIFTYONE_DO_NOT_TRACK": "true",
     "DVC_NO_ANALYTICS": "1",
     "MPLBACKEND": "Agg",
-    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads make busy machines several times slower
 }
 
 
