@@ -34,8 +34,8 @@ class Params(Section):
     detector: str = "yolo"
     init: Literal["base", "previous", "scratch"] = Field(
         "base",
-        description="base = `weights` in every cycle; previous = the champion of the cycles before, `weights` (or random ones) until there is "
-        "one; scratch = random weights",
+        description="base = `weights` in every cycle; previous = the champion of the cycles before, until there is one `weights` or "
+        "random weights; scratch = random weights",
     )
     weights: str | None = Field(None, description="file below models/init, for init: base")
     seed: int = Field(0, ge=0)
