@@ -8,6 +8,9 @@ Each round makes a project, imports the labels, and runs the project's own stage
 
 Nothing is chosen by the judging frames: there are no validation frames, and the last weights count.
 
+With ``--video FOLDER`` the model of the first round also predicts every frame of the recording without labels, of another mouse, and
+draws it into FOLDER. There is nothing to compare it with but one's eyes.
+
     ETHOLOOP_DATA=/data python benchmarks/openfield_pose.py --random 0 1 2 --block 0 2 4 --append benchmarks/RESULTS.md
 """
 
@@ -29,13 +32,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
-PREPARE = ("manifest", "split", "frames", "annotations", "pose_dataset")
+PREPARE = ("manifest", "normalise", "split", "frames", "annotations", "pose_dataset")
 N_TEST, N_BLOCKS, GAP = 23, 5, 3
 PCK_PX = 5.0
+SURE = 0.25
 
-DETECTOR = {"arch": "yolov8n-pose", "imgsz": 320, "epochs": 60, "batch": 8, "degrees": 180, "flipud": 0.5, "mosaic": 0.0, "scale": 0.2}
-REFINER: dict[str, Any] = {}
-"""The defaults."""
+PRESET = yaml.safe_load((Path(__file__).parents[1] / "label_studio/presets/openfield/params.yaml").read_text(encoding="utf-8"))
+DETECTOR: dict[str, Any] = PRESET["pose_train"]["settings"]
+REFINER: dict[str, Any] = PRESET["refine_train"]["settings"]
 
 COLUMNS = (
     "split",
@@ -91,6 +95,8 @@ def main() -> None:
             for row in judge(Path(folder) / f"{number}", one, options):
                 rows.append(row)
                 print(line(row), flush=True)
+            if options.video and number == 0:
+                draw_video(Path(folder) / "0", options)
     text = "\n".join(
         [f"## Open-field mouse, {os.cpu_count()} cores", "", line(COLUMNS), line(["---"] * len(COLUMNS)), *map(line, rows), ""]
     )
@@ -108,6 +114,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--refiner", type=json.loads, default=REFINER, help="settings of refine_train as JSON")
     parser.add_argument("--scratch", action="store_true", help="start from random weights instead of weights/yolov8n.pt")
     parser.add_argument("--work", type=Path, help="folder for the projects, removed at the end")
+    parser.add_argument("--video", type=Path, help="folder for the drawn recording without labels")
+    parser.add_argument("--every", type=int, default=1, help="of that recording, look at every so many frames")
     parser.add_argument("--append", type=Path, help="file that the table is added to")
     options = parser.parse_args()
     if "ETHOLOOP_DATA" not in os.environ:
@@ -147,6 +155,27 @@ def make_project(root: Path, one: Round, options: argparse.Namespace) -> dict[in
     for stage in PREPARE[1:]:
         clock.run(root, "stage", stage)
     return split_of
+
+
+def draw_video(root: Path, options: argparse.Namespace) -> None:
+    """Predict the recording without labels and draw it."""
+    clock = Clock()
+    video = next((options.data / "dlc_openfield_mouse/videos").glob("*.mp4"))
+    clock.run(root, "videos", "add", str(video))
+    images = pd.read_parquet(root / "data/manifest/images.parquet")
+    clock.run(root, "stage", "manifest")
+    videos = pd.read_parquet(root / "data/manifest/videos.parquet").set_index("video_id")["n_frames"]
+    (video_id,) = set(videos.index) - set(images["video_id"])
+    with (root / "data/raw/splits.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{video_id},0,{videos[video_id]},gap\n")  # neither trains nor judges
+    change_params(root, {"pose_predict": {"every": options.every}, "frames": {"n_frames": len(images) + 10}})
+    for stage in ("normalise", "split", "frames", "pose_predict"):
+        clock.run(root, "stage", stage)
+    clock.run(root, "predictions", "draw", video_id, "--out", str(options.video.resolve()))
+    found = pd.read_parquet(root / "data/predictions/pose/detections.parquet")
+    sure = found[(found["video_id"] == video_id) & (found["confidence"] >= SURE)].groupby("frame").size()
+    frames = pd.read_parquet(root / "data/predictions/pose/frames.parquet")["video_id"].eq(video_id).sum()
+    print(f"\nRecording without labels: one mouse above {SURE} in {(sure == 1).sum()} of {frames} frames, {clock.wall_s / 60:.1f} min.")
 
 
 def change_params(root: Path, sections: dict[str, dict[str, Any]]) -> None:

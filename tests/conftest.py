@@ -8,6 +8,8 @@ import pytest
 from etholoop import runtime
 
 runtime.prepare(None)
+# tests of stages look into this process; tests of engines start workers themselves
+os.environ["ETHOLOOP_ENGINE"] = "serial"
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Strict parameters: a misspelt key or an impossible value stops before any work and names the nearest valid key."""
 
 import pytest
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.params import Section, load
@@ -42,6 +42,26 @@ def test_all_faults_are_reported_together(tmp_path):
         load(write(tmp_path, "example: {threshold: 3, inner: {gap_s: -1}}"), "example", Example)
     assert len(caught.value.faults) == 2
     assert "got 3" in str(caught.value)
+
+
+def test_our_own_words_are_shown_without_the_whole_section(tmp_path):
+    class Checked(Section):
+        name: str = "uniform"
+
+        @field_validator("name")
+        @classmethod
+        def _known(cls, name):
+            raise ValueError(f"unknown '{name}'")
+
+    with pytest.raises(FaultsError) as caught:
+        load(write(tmp_path, "example: {name: unifrom}"), "example", Checked)
+    assert caught.value.faults == ["example.name: unknown 'unifrom'"]
+
+
+@pytest.mark.parametrize("text", ["example: 3", "example: []", "example: {inner: 3}"])
+def test_a_value_in_place_of_a_section_is_said(tmp_path, text):
+    with pytest.raises(FaultsError, match="expected keys with values, found"):
+        load(write(tmp_path, text), "example", Example)
 
 
 def test_a_missing_file_says_what_to_do(tmp_path):

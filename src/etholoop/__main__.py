@@ -4,17 +4,23 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
-
-from etholoop import __version__, registry
+from etholoop import __version__
 from etholoop.errors import EthoLoopError, GateError
+
+if TYPE_CHECKING:
+    import typer
 
 EPILOG = "Start with `etholoop doctor`, then `etholoop init my-project`. The README walks through a first project."
 
 
-def build_app() -> typer.Typer:
-    """All commands; each file in ``commands/`` registers its own."""
+def build_app(only: str | None = None) -> "typer.Typer":
+    """All commands, or those of one file; each file in ``commands/`` registers its own."""
+    import typer
+
+    from etholoop import registry
+
     app = typer.Typer(
         name="etholoop",
         help="From raw animal videos to ethograms that get better with every correction.",
@@ -31,16 +37,24 @@ def build_app() -> typer.Typer:
             typer.echo(__version__)
             raise typer.Exit
 
-    for name in registry.names("etholoop.commands"):
-        import_module(f"etholoop.commands.{name}").register(app)
+    for name in [only] if only is not None else registry.names("etholoop.commands"):
+        if not name.startswith("videos_"):  # these stand in the group `videos`, which takes them in itself
+            import_module(f"etholoop.commands.{name}").register(app)
     return app
 
 
 def main() -> None:
     """Run the command line; faults a person can mend are printed without a traceback."""
     run_project_code()
+    if sys.argv[1:2] == ["stage"]:
+        from etholoop import _warm
+
+        status = _warm.elsewhere(sys.argv[1:])
+        if status is not None:
+            sys.exit(status)
     try:
-        build_app()()
+        # a pipeline starts this program once per stage, so that way is kept short
+        build_app("stage" if sys.argv[1:2] == ["stage"] else None)()
     except GateError as error:
         sys.exit(f"gate red: {error}")
     except EthoLoopError as error:

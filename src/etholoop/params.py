@@ -57,7 +57,8 @@ def section_from(content: dict[str, Any], name: str, section_class: type[Section
         FaultsError: naming every unknown key (with the nearest valid one) and every impossible value.
     """
     try:
-        return section_class.model_validate(content.get(name) or {})
+        given = content.get(name)
+        return section_class.model_validate({} if given is None else given)
     except ValidationError as error:
         faults = [_fault(name, section_class, item) for item in error.errors()]
         raise FaultsError(where, faults, "Correct the file; nothing has been run.") from None
@@ -73,6 +74,10 @@ def _fault(section: str, section_class: type[Section], item: Any) -> str:
     if item["type"] == "extra_forbidden":
         known = _known_keys(section_class, item["loc"][:-1])
         return f"{location}: unknown key; {nearest(str(item['loc'][-1]), known)}"
+    if item["type"] == "value_error":  # from one of our validators: its words are enough
+        return f"{location}: {item['ctx']['error']}"
+    if item["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        return f"{location}: expected keys with values, found {item.get('input')!r}"
     return f"{location}: {item['msg']} (got {item.get('input')!r})"
 
 

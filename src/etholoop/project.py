@@ -65,6 +65,10 @@ class Project:
         return self.root / "data/manifest"
 
     @property
+    def normalised(self) -> Path:
+        return self.root / "data/normalised"
+
+    @property
     def splits(self) -> Path:
         return self.root / "data/splits/splits.parquet"
 
@@ -121,6 +125,11 @@ class Project:
     @property
     def memo(self) -> Path:
         return self.root / ".memo"
+
+    @property
+    def proxies(self) -> Path:
+        """Small videos for browsers; they can be made again at any time."""
+        return self.root / "data/proxies"
 
     @property
     def runs(self) -> Path:

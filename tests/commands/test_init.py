@@ -1,5 +1,7 @@
 """Making a project: safe to repeat, presets applied with comments kept, nothing overwritten."""
 
+import inspect
+
 import pytest
 import yaml
 
@@ -55,3 +57,8 @@ def test_an_unknown_preset_names_the_nearest(tmp_path):
 def test_every_preset_gives_valid_parameters(tmp_path, preset):
     project = init.make_project(tmp_path / "p", preset)
     assert check_all(project)
+
+
+def test_the_help_names_every_preset():
+    option = next(parameter for parameter in inspect.signature(init.init).parameters.values() if parameter.name == "preset").default
+    assert all(name in option.help for name in init.presets())

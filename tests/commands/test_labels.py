@@ -14,6 +14,7 @@ from etholoop.commands import labels
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import snapshot, tables
 from etholoop.io.behavtrack import Reading
+from etholoop.io.image_numbers import numbers_of
 from etholoop.io.snapshot import Snapshot
 from etholoop.io.vocabulary import read_skeleton
 from etholoop.project import Project
@@ -160,20 +161,73 @@ def annotation(tmp_path, names, manual=True):
     return folder
 
 
+def with_video(project, name):
+    """A source of this name; what is in it is looked at by the manifest only."""
+    project.raw_videos.mkdir(parents=True, exist_ok=True)
+    (project.raw_videos / f"{name}.mp4").write_bytes(b"not really")
+
+
 def test_import_behavtrack_onto_videos_or_with_images(project, tmp_path):
+    with_video(project, "other")
     folder = annotation(tmp_path, ["Gabbia1-D6_frame_50.png", "Gabbia1-D6_frame_100.png"])
-    done = labels.import_behavtrack(project, folder, Reading())
-    assert [uid for uid, _ in done.changes.new] == ["gabbia1-d6:00000050", "gabbia1-d6:00000100"]
-    assert done.new_files == []
     done = labels.import_behavtrack(project, folder / "annotation.json", Reading(), copy_images=True)
-    assert not done.changes
+    assert [uid for uid, _ in done.changes.new] == ["gabbia1-d6:00000050", "gabbia1-d6:00000100"]
     assert done.new_files == ["images/Gabbia1-D6/Gabbia1-D6_frame_100.png", "images/Gabbia1-D6/Gabbia1-D6_frame_50.png"]
+    assert not (project.raw_images / "Gabbia1-D6/numbers.csv").exists()
 
 
-def test_images_must_get_the_number_that_the_pattern_reads(project, tmp_path):
-    folder = annotation(tmp_path, ["cage_12_cam1.png"])
-    with pytest.raises(FaultsError, match="frame 12 by the pattern, but 1 by the last number"):
+def test_labels_go_to_the_video_of_their_name(project, tmp_path):
+    with_video(project, "Gabbia1 D6")
+    done = labels.import_behavtrack(project, annotation(tmp_path, ["Gabbia1-D6_frame_50.png"]), Reading())
+    assert [uid for uid, _ in done.changes.new] == ["gabbia1-d6:00000050"]
+    assert done.new_files == []
+
+
+def test_labels_of_a_source_that_is_not_there_are_refused_before_they_stop_the_pipeline(project, tmp_path):
+    with_video(project, "gabbia1-d7")
+    folder = annotation(tmp_path, ["Gabbia1-D6_frame_50.png", "Gabbia1-D6_frame_51.png"])
+    with pytest.raises(FaultsError) as caught:
+        labels.import_behavtrack(project, folder, Reading())
+    assert caught.value.faults == ["2 labelled frames of 'gabbia1-d6', but there is no such source; did you mean 'gabbia1-d7'?"]
+    assert not project.snapshot.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "box", "words"),
+    [
+        ("cage1_frame_100.png", {}, "frame 100 does not exist; the video has 100 frames"),
+        ("cage1_frame_5.png", {"x2": 900}, "goes beyond the 200 x 100 image"),
+    ],
+)
+def test_labels_that_cannot_be_true_of_their_video_are_refused(project, tmp_path, name, box, words):
+    with_labels(project)
+    project.snapshot.unlink()
+    folder = annotation(tmp_path, [name])
+    content = json.loads((folder / "annotation.json").read_text())
+    content[name][0]["bbox"] |= box
+    (folder / "annotation.json").write_text(json.dumps(content))
+    with pytest.raises(FaultsError, match=words):
+        labels.import_behavtrack(project, folder, Reading())
+    assert not project.snapshot.exists()
+
+
+def test_images_get_the_number_that_the_pattern_reads(project, tmp_path):
+    folder = annotation(tmp_path, ["cage_12_cam1.png", "cage_13_cam1.png"])
+    pattern = r"(?P<video>.+)_(?P<frame>\d+)_cam1"
+    done = labels.import_behavtrack(project, folder, Reading(), pattern=pattern, copy_images=True)
+    assert [uid for uid, _ in done.changes.new] == ["cage:00000012", "cage:00000013"]
+    images = project.raw_images / "cage"
+    assert (images / "numbers.csv").read_text() == "name,number\ncage_12_cam1.png,12\ncage_13_cam1.png,13\n"
+    assert numbers_of(images.glob("*.png")).images == {12: images / "cage_12_cam1.png", 13: images / "cage_13_cam1.png"}
+
+
+def test_an_image_whose_number_is_taken_is_refused(project, tmp_path):
+    image(project.raw_images / "cage/other_12.png", 99)
+    before = contents(project.root)
+    with pytest.raises(FaultsError, match=r"cage_12_cam1\.png: number 12 is that of other_12\.png"):
+        folder = annotation(tmp_path, ["cage_12_cam1.png"])
         labels.import_behavtrack(project, folder, Reading(), pattern=r"(?P<video>.+)_(?P<frame>\d+)_cam1", copy_images=True)
+    assert contents(project.root) == before
 
 
 def test_predictions_nobody_accepted_are_left_out(project, tmp_path):
@@ -192,6 +246,7 @@ def test_tracked_labels_need_their_video(project, tmp_path):
     path = tmp_path / "tracked.json"
     entry = {"bbox": {"x1": 10, "y1": 10, "x2": 50, "y2": 40}, "keypoints": {}, "mAnnotated": True}
     path.write_text(json.dumps({"3": {"1": entry}}))
+    with_video(project, "cage1")
     with pytest.raises(EthoLoopError, match="--video"):
         labels.import_behavtrack(project, path, Reading())
     assert labels.import_behavtrack(project, path, Reading(), video="cage1").changes.new == [("cage1:00000002", "behavtrack")]
@@ -225,6 +280,7 @@ def test_import_yolo_names_all_faults(project, tmp_path):
 
 
 def test_import_yolo_predictions_with_thresholds(project, tmp_path):
+    with_video(project, "cage1")
     line = "0 .5 .5 .2 .2 .5 .5 .86 .1 .1 .99 0.8\n0 .5 .5 .2 .2 .5 .5 .86 .1 .1 .99 0.1\n"
     done = labels.import_yolo(project, yolo_folder(tmp_path, cage1_00000005=line), thresholds=(0.85, 0.25))
     (record,) = snapshot.read(project.snapshot).frames
@@ -240,6 +296,7 @@ def frame(number, annotator="anna", status="animals"):
 
 
 def with_labels(project):
+    with_video(project, "cage1")
     frames = [frame(5), frame(5, "bert", "no_animal"), frame(6, status="no_animal"), frame(7, status="unusable")]
     snapshot.write(Snapshot(frames), project.snapshot)
     row = {"video_id": "cage1", "kind": "video", "path": "videos/cage1.mp4", "sha256": "0", "n_frames": 100, "n_frames_header": 100}
@@ -264,6 +321,27 @@ def test_export_yolo(project, tmp_path):
     assert (tmp_path / "out/cage1_00000006.txt").read_text() == ""
     words = (tmp_path / "out/cage1_00000005.txt").read_text().split()
     assert np.allclose(np.array(words, float), [0, 0.15, 0.25, 0.2, 0.3, 0, 0, 0, 0.1, 0.3, 1])
+
+
+def test_exported_yolo_text_comes_back_without_images(project, tmp_path):
+    """The size in pixels comes from the source."""
+    frames = with_labels(project)
+    labels.export_yolo(project, tmp_path / "out")
+    project.snapshot.unlink()
+    labels.import_yolo(project, tmp_path / "out", "anna")
+    assert snapshot.dumps(snapshot.read(project.snapshot)) == snapshot.dumps(Snapshot([frames[0], frames[2]]))
+
+
+@pytest.mark.parametrize("export", [labels.export_behavtrack, labels.export_yolo])
+def test_no_labels_are_not_exported_as_an_empty_file(project, tmp_path, export):
+    with pytest.raises(EthoLoopError, match="there are no labels to write"):
+        export(project, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_yolo_labels_in_a_folder_that_is_not_there(project, tmp_path):
+    with pytest.raises(EthoLoopError, match="nowhere: not found"):
+        labels.import_yolo(project, tmp_path / "nowhere")
 
 
 def test_export_yolo_of_an_unknown_source(project, tmp_path):

@@ -56,6 +56,26 @@ def test_every_predicted_frame_is_drawn_at_the_pace_of_the_source(project):
     assert np.abs(images[1][55, 85].astype(int) - 90).max() < 10, "away from the animal the picture is the source's"
 
 
+def test_sampled_frames_between_the_regular_ones_do_not_turn_a_film_into_slides():
+    """`pose_predict.every: 5` looks at the sampled frames as well."""
+    frames, rate = predictions.film(sorted({*range(0, 500, 5), 7, 113, 402}), Fraction(30))
+    assert frames == list(range(0, 500, 5))
+    assert rate == 6
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps"),
+    [([3, 8, 100, 260], Fraction(25)), ([0, 5, 10], None), ([4], Fraction(25)), (list(range(0, 2000, 100)), Fraction(25))],
+)
+def test_scattered_frames_images_and_rare_ones_are_slides(frames, fps):
+    assert predictions.film(frames, fps) == (frames, Fraction(2))
+
+
+def test_a_damaged_stretch_does_not_turn_a_film_into_slides():
+    frames = [*range(60), *range(64, 100)]
+    assert predictions.film(frames, Fraction(25)) == (frames, Fraction(25))
+
+
 def test_an_unsure_animal_is_not_drawn(project):
     predict(project, [0, 1])
     (path,) = predictions.draw(project, ["cage"], confidence=0.95)

@@ -1,6 +1,5 @@
 """`etholoop simulate`: the world it makes, the parameters it sets, and what it refuses. The whole loop runs in tests/pipeline."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import yaml
 
 from etholoop.commands import simulate
 from etholoop.commands.params import section_classes
-from etholoop.commands.simulate import World, merged
+from etholoop.commands.simulate import World
 from etholoop.errors import EthoLoopError
 from etholoop.io import snapshot, tables, video
 from etholoop.params import section_from
@@ -30,14 +29,9 @@ def test_some_sessions_judge_some_choose_and_the_rest_trains(n_sessions, n_val, 
     assert list(split.values()) == ["train"] * (n_sessions - n_val - n_test) + ["val"] * n_val + ["test"] * n_test
 
 
-def test_merging_goes_key_by_key_and_changes_nothing_given():
-    content, changes = {"a": {"x": 1, "y": {"z": 2}}, "b": 3}, {"a": {"y": {"w": 4}}, "b": {"c": 5}, "d": 6}
-    before = json.dumps([content, changes])
-    assert merged(content, changes) == {"a": {"x": 1, "y": {"z": 2, "w": 4}}, "b": {"c": 5}, "d": 6}
-    assert json.dumps([content, changes]) == before
-
-
-def test_written_videos_are_the_rendered_scenes(tmp_path):
+@pytest.mark.parametrize("frames_per_worker", [200, 1])
+def test_written_videos_are_the_rendered_scenes_however_many_processes_write(tmp_path, monkeypatch, frames_per_worker):
+    monkeypatch.setattr(simulate, "FRAMES_PER_WORKER", frames_per_worker)
     scenes = {name: make_scene(name, seed=3, n_frames=7, width=96, height=64) for name in ("s01", "s02")}
     paths = simulate.write_videos(scenes, tmp_path)
     assert [path.name for path in paths] == ["s01.mp4", "s02.mp4"]
@@ -68,14 +62,16 @@ def test_only_an_earlier_demo_is_removed(tmp_path):
 
 def test_parameters_of_the_project_the_world_and_the_caller(tmp_path):
     project = Project(tmp_path)
-    project.params.write_text("cycle:\n  id: c001 # a comment\n  batch_size: 1\npose_train: {settings: {imgsz: 192, epochs: 30}}\n")
+    project.params.write_text("cycle:\n  id: c001 # a comment\n  batch_size: 1\n\npose_train: {settings: {imgsz: 192, epochs: 30}}\n")
     simulate._set_parameters(project, World(n_sessions=4, batch_size=12), {"pose_train": {"settings": {"epochs": 2}}})
     assert yaml.safe_load(project.params.read_text()) == {
         "cycle": {"id": "c001", "batch_size": 12},
         "pose_train": {"settings": {"imgsz": 192, "epochs": 2}},
         "split": {"assign": {"s01": "train", "s02": "val", "s03": "test", "s04": "test"}},
     }
-    assert "\ncycle:\n  id: c001\n" in project.params.read_text(), "closing a cycle finds its id on a line of its own"
+    assert project.params.read_text().startswith("cycle:\n  id: c001 # a comment\n"), (
+        "comments stay, and closing finds the id on a line of its own"
+    )
 
 
 def test_both_lists_are_answered_and_merged(tmp_path, monkeypatch):

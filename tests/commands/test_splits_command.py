@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from etholoop.commands import repro
 from etholoop.commands import splits as command
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import tables
@@ -29,6 +30,7 @@ def project(tmp_path, monkeypatch) -> Project:
     tables.write(tables.empty(Images), Images, project.manifest / "images.parquet")
     write_frames(project, range(0, N_FRAMES, 50))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(repro, "repro", lambda project, targets, **_: (tmp_path / "rebuilt").write_text(" ".join(targets)))
     return project
 
 
@@ -70,6 +72,23 @@ def test_suggested_seed_does_what_it_says(project):
     table = tables.read(project.splits, Splits)
     assert table["split"].value_counts().to_dict() == {"train": 3, "test": 1, "val": 1}
     assert "60.0%" in output and "20.0%" in output
+
+
+def test_suggest_asks_for_an_up_to_date_manifest(project):
+    """Videos added after the last `repro` count, too."""
+    call("suggest")
+    assert (project / "rebuilt").read_text() == "manifest"
+
+
+def test_without_any_source_no_split_is_suggested(project):
+    tables.write(tables.empty(Videos), Videos, project.manifest / "videos.parquet")
+    output = call("suggest")
+    assert "videos add" in output
+    assert "blocks" not in output
+
+
+def test_show_before_the_first_split(project):
+    assert "no splits yet; `etholoop repro split`" in call("show")
 
 
 def test_suggest_only_in_group_mode(project):

@@ -31,6 +31,8 @@ def project(tmp_path, monkeypatch) -> Project:
 def versioned(monkeypatch) -> list[str]:
     paths: list[str] = []
     monkeypatch.setattr(dvc, "add", lambda project, path: paths.append(path.relative_to(project.root).as_posix()))
+    monkeypatch.setattr(dvc, "share", lambda project, files: None)
+    monkeypatch.setattr(dvc, "prefer_links", lambda project: None)
     return paths
 
 
@@ -67,7 +69,8 @@ def test_adding_again_says_already_there(project, outside, versioned):
     commands.add(project, [outside / "rec/a.mp4"])
     versioned.clear()
     again = commands.add(project, [outside / "rec/a.mp4"])
-    assert (again.new, again.there, versioned) == ([], ["videos/a.mp4"], [])
+    assert (again.new, again.there) == ([], ["videos/a.mp4"])
+    assert versioned == ["data/raw/videos"]  # a call that was killed may have copied it without versioning it
 
 
 def test_a_taken_name_is_refused_and_nothing_is_copied(project, outside):
@@ -144,6 +147,38 @@ def test_metadata_that_fits_nothing_or_contradicts(project, outside):
     table.write_text("path,session\na.mp4,s1\n", encoding="utf-8")
     with pytest.raises(FaultsError, match="has other values"):
         commands.add(project, [outside / "rec/a.mp4"], metadata=table)
+
+
+def test_metadata_as_a_spreadsheet_program_of_another_country_writes_it(project, outside):
+    table = outside / "sessions.csv"
+    table.write_bytes("\ufeffpath;session;camera\r\na.mp4;Käfig, links;top\r\n".encode())
+    assert commands.add(project, [outside / "rec/a.mp4"], metadata=table).metadata_rows == 1
+    (row,) = metadata.read(project.metadata)
+    assert row.fields == {"session": "Käfig, links", "camera": "top"}
+
+
+def test_a_twin_gets_the_metadata_of_its_row_under_the_name_it_has(project, outside):
+    commands.add(project, [outside / "rec/a.mp4"])
+    table = outside / "sessions.csv"
+    table.write_text("path,session\ncopy.mp4,s1\n", encoding="utf-8")
+    added = commands.add(project, [_renamed(outside / "rec/a.mp4", "copy.mp4")], metadata=table)
+    assert (added.new, list(added.twins.values())) == ([], ["videos/a.mp4"])
+    assert [(row.path, row.fields) for row in metadata.read(project.metadata)] == [("videos/a.mp4", {"session": "s1"})]
+
+
+def test_what_was_not_looked_at_yet_is_listed(project, outside):
+    commands.add(project, [outside / "rec/a.mp4"])
+    assert run("videos", "list").output.splitlines() == ["not looked at yet (1), `etholoop repro manifest` does it:", "  videos/a.mp4"]
+    manifest.run(project, manifest.Params())
+    commands.add(project, [outside / "rec/sub/b.mp4"])
+    assert run("videos", "list").output.splitlines()[-2:] == ["not looked at yet (1), `etholoop repro manifest` does it:", "  videos/b.mp4"]
+
+
+def test_check_looks_into_folders(project, outside):
+    result = run("videos", "check", str(outside / "rec"), str(outside / "stills"))
+    assert result.exit_code == 1
+    assert result.output.count("6 frames") == 2
+    assert "stills: no_video." in result.output
 
 
 def test_list_and_check(project, outside):

@@ -20,6 +20,7 @@ CHARTS = {
     ),
     "one epoch": lambda: charts.training(np.array([1]), {"box loss": np.array([2.0])}, {"box AP50": (np.array([1]), np.array([0.3]))}),
     "training without validation": lambda: charts.training(np.array([1, 2]), {"box loss": np.array([2.0, 1.0])}, {}),
+    "keypoints": lambda: charts.keypoint_errors(["nose", "tail"], {"median": np.array([1.0, 2.0]), "RMSE": np.array([3.0, np.nan])}),
     "recordings": lambda: charts.by_video(["a", "b" * 80], {"AP50": np.array([0.5, np.nan])}),
 }
 

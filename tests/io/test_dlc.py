@@ -102,9 +102,14 @@ def test_keypoints_outside_may_be_left_out(tmp_path):
 
 
 def test_no_project_and_no_labels(tmp_path):
-    with pytest.raises(EthoLoopError, match="file not found"):
+    with pytest.raises(EthoLoopError, match=r"no config\.yaml here"):
         dlc.read_project(tmp_path)
-    (tmp_path / "config.yaml").write_text("bodyparts: [nose]\n")
+    (tmp_path / "my_config.yaml").write_text("bodyparts: [nose]\n")
+    with pytest.raises(EthoLoopError, match=r"One of these may be it: my_config\.yaml"):
+        dlc.read_project(tmp_path)
+    with pytest.raises(EthoLoopError, match="nowhere: not found"):
+        dlc.read_project(tmp_path / "nowhere")
+    (tmp_path / "my_config.yaml").rename(tmp_path / "config.yaml")
     with pytest.raises(EthoLoopError, match="no labeled-data"):
         dlc.read_project(tmp_path)
 

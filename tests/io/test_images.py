@@ -1,12 +1,9 @@
-"""Images come back as they were written, and numbers of images follow their names."""
-
-from pathlib import Path
+"""Images come back as they were written."""
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from etholoop.errors import EthoLoopError
@@ -82,29 +79,3 @@ def test_strange_names(tmp_path):
     path = tmp_path / "Käfig; $(rm) 老鼠.png"
     images.write_rgb(path, image)
     np.testing.assert_array_equal(images.read_rgb(path), image)
-
-
-def test_numbers_come_from_the_names():
-    paths = [Path(name) for name in ("img_10.png", "img_2.png", "img_007.png")]
-    assert list(images.frame_numbers(paths).items()) == [(2, paths[1]), (7, paths[2]), (10, paths[0])]
-
-
-@pytest.mark.parametrize("names", [["a1_x.png", "b1_x.png", "c2_x.png"], ["nose.png", "tail10.png", "tail9.png"], ["1.png", "01.png"]])
-def test_numbers_that_do_not_tell_files_apart_become_positions(names):
-    numbers = images.frame_numbers([Path(name) for name in names])
-    assert list(numbers) == list(range(len(names)))
-
-
-def test_positions_follow_natural_order():
-    paths = [Path(name) for name in ("10a1.png", "9a1.png", "100a1.png")]
-    assert [path.name for path in images.frame_numbers(paths).values()] == ["9a1.png", "10a1.png", "100a1.png"]
-
-
-@given(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8), min_size=1, max_size=8, unique=True)
-)
-def test_every_image_gets_one_number_whatever_the_order(names):
-    paths = [Path(f"{name}.png") for name in names]
-    numbers = images.frame_numbers(paths)
-    assert sorted(numbers.values()) == sorted(paths)
-    assert numbers == images.frame_numbers(paths[::-1])

@@ -10,7 +10,7 @@ from etholoop.schema.frames import Frames
 from etholoop.schema.predictions import Detections, Embeddings
 from etholoop.schema.selection import Selection
 from etholoop.schema.splits import Splits
-from etholoop.schema.videos import Images, Quarantine, Videos
+from etholoop.schema.videos import Gaps, Images, Quarantine, Videos
 
 ROW = {
     "video_id": "cage1", "frame": 3, "instance": 0, "species": "mouse", "x_min": 1, "y_min": 2, "x_max": 3, "y_max": 4,
@@ -19,7 +19,7 @@ ROW = {
 
 
 @pytest.mark.parametrize(
-    "schema", [Boxes, Keypoints, LabelledFrames, Frames, Detections, Embeddings, Selection, Splits, Images, Quarantine, Videos]
+    "schema", [Boxes, Keypoints, LabelledFrames, Frames, Detections, Embeddings, Selection, Splits, Gaps, Images, Quarantine, Videos]
 )
 def test_a_table_without_rows_can_be_written_and_read(tmp_path, schema):
     tables.write(tables.empty(schema), schema, tmp_path / "t.parquet")

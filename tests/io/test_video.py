@@ -2,19 +2,15 @@
 
 import os
 import random
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+from numbered_videos import HEIGHT, N_FRAMES, WIDTH, make, number_of, numbered
 
 from etholoop.errors import EthoLoopError
-from etholoop.io import video
-
-WIDTH, HEIGHT, BITS, BLOCK = 128, 96, 12, 8
-N_FRAMES = 90
+from etholoop.io import _video_cursor, _video_probe, video
 
 KINDS = {
     "h264_b_frames.mp4": ("libx264", {"g": "20", "bf": "3"}, "yuv420p"),
@@ -28,49 +24,6 @@ KINDS = {
     "vp9.webm": ("libvpx-vp9", {"g": "20", "deadline": "realtime", "cpu-used": "8"}, "yuv420p"),
     "mpeg2.mpg": ("mpeg2video", {"g": "12", "bf": "2"}, "yuv420p"),
 }
-
-
-def numbered(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """A grey frame with its number as a row of black and white blocks, lowest bit left."""
-    image = np.full((height, width, 3), 128, np.uint8)
-    for bit in range(BITS):
-        image[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (number >> bit & 1)
-    image[BLOCK:, :, 1] = (np.arange(width) + 7 * number) % 256
-    return image
-
-
-def number_of(image: np.ndarray) -> int:
-    blocks = image[:BLOCK, : BITS * BLOCK].reshape(BLOCK, BITS, BLOCK, 3).mean(axis=(0, 2, 3))
-    return int(sum(1 << bit for bit in range(BITS) if blocks[bit] > 127))
-
-
-def make(
-    path: Path,
-    numbers: Iterable[int],
-    codec="libx264",
-    options=None,
-    pix_fmt="yuv420p",
-    *,
-    times_ms=None,
-    rotation=None,
-    size=(WIDTH, HEIGHT),
-) -> Path:
-    """Write a video of numbered frames; ``times_ms`` gives each its own time."""
-    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
-        stream.options = {"threads": "1", **(options or {})}
-        if times_ms is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
-        if rotation is not None:
-            stream.set_display_rotation(rotation)
-        for place, number in enumerate(numbers):
-            frame = av.VideoFrame.from_ndarray(numbered(number, *size), format="rgb24")
-            if times_ms is not None:
-                frame.pts, frame.time_base = times_ms[place], Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +59,8 @@ def test_seeking_is_used_and_starts_at_keyframes(folder, name, monkeypatch):
     path = make(folder / f"seek_{name}", range(N_FRAMES), codec, options, pix_fmt)
     reader = video.VideoReader(path)
     decoded = []
-    number = video._Cursor._number
-    monkeypatch.setattr(video._Cursor, "_number", lambda self, picture: decoded.append(number(self, picture)) or decoded[-1])
+    number = _video_cursor.Cursor._number
+    monkeypatch.setattr(_video_cursor.Cursor, "_number", lambda self, picture: decoded.append(number(self, picture)) or decoded[-1])
     assert [number_of(image) for _, image in reader.read([85])] == [85]
     assert len(decoded) < 40, "frame 85 must not be reached by decoding from the start"
 
@@ -169,8 +122,6 @@ def test_wrong_requests(plain):
     reader = video.VideoReader(plain)
     with pytest.raises(EthoLoopError, match=f"frame {N_FRAMES} was asked for; the file holds frames 0 to {N_FRAMES - 1}"):
         list(reader.read([N_FRAMES]))
-    with pytest.raises(ValueError, match="found 3 after 3"):
-        list(reader.read([3, 3]))
     assert list(reader.read([])) == []
 
 
@@ -199,7 +150,7 @@ def test_trusted_demux_index_equals_decoding(folder, name):
 
 
 def test_an_untrustworthy_index_is_decoded_whatever_its_length(folder, monkeypatch):
-    monkeypatch.setattr(video, "DECODE_ALL_PIXELS", 0)
+    monkeypatch.setattr(_video_probe, "DECODE_ALL_PIXELS", 0)
     trusted = make(folder / "long.mp4", range(30))
     doubtful = make(folder / "long.avi", range(30), "mpeg4")
     assert not video.probe(trusted)[0].decoded
@@ -216,43 +167,6 @@ def test_header_count_is_kept_beside_the_true_count(folder):
     assert (info.n_frames, info.n_frames_header) == (30, 77)
 
 
-def fault_of(path: Path) -> video.VideoFault:
-    with pytest.raises(video.VideoFault) as caught:
-        video.probe(path)
-    return caught.value
-
-
-@pytest.mark.parametrize("codec, suffix", [("libx264", "mp4"), ("mpeg4", "avi")])
-def test_truncated_file_tells_how_many_frames_decode(folder, codec, suffix):
-    path = make(folder / f"cut.{suffix}", range(N_FRAMES), codec)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    fault = fault_of(path)
-    assert fault.reason == "truncated"
-    n_good = int(fault.detail.split()[0])
-    assert 0 < n_good < N_FRAMES
-    assert f"{n_good} of {N_FRAMES} frames decode" in fault.detail
-
-
-def test_file_cut_between_two_packets_is_truncated(folder):
-    path = make(folder / "clean_cut.mp4", range(N_FRAMES))
-    with av.open(str(path)) as container:
-        position = [packet.pos for packet in container.demux(video=0) if packet.size][60]
-    path.write_bytes(path.read_bytes()[:position])
-    assert fault_of(path).reason == "truncated"
-
-
-@pytest.mark.parametrize("codec, suffix", [("libx264", "mp4"), ("mpeg4", "avi")])
-def test_damaged_picture_is_a_fault(folder, codec, suffix):
-    path = make(folder / f"damaged.{suffix}", range(N_FRAMES), codec, {"g": "30"})
-    content = bytearray(path.read_bytes())
-    for k in range(40):
-        content[len(content) // 2 + 5 * k] ^= 0xFF
-    path.write_bytes(content)
-    fault = fault_of(path)
-    assert fault.reason == "undecodable"
-    assert f"of {N_FRAMES} frames decode" in fault.detail
-
-
 def test_damage_met_while_reading_names_the_frame(folder):
     path = make(folder / "later.mp4", range(N_FRAMES), options={"g": "30"})
     _, index = video.probe(path)
@@ -263,53 +177,6 @@ def test_damage_met_while_reading_names_the_frame(folder):
     with pytest.raises(video.VideoFault, match=r"later\.mp4: frame [0-9]+ cannot be decoded"):
         list(video.VideoReader(path, index).stream())
     assert number_of(next(iter(video.VideoReader(path, index).read([1])))[1]) == 1
-
-
-@pytest.mark.parametrize(
-    "name, content, reason",
-    [
-        ("empty.mp4", b"", "empty"),
-        ("text.mp4", b"these are only words\n" * 200, "not_a_video"),
-        ("noise.mp4", random.Random(1).randbytes(5000), "not_a_video"),
-        ("concat.mp4", b"ffconcat version 1.0\nfile plain.mp4\n", "forbidden_container"),
-        ("hls.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:1,\nplain.mp4\n#EXT-X-ENDLIST\n", "forbidden_container"),
-        ("bom.avi", b"\xef\xbb\xbf#EXTM3U\nhttp://example.org/a.mp4\n", "forbidden_container"),
-        ("dash.mpd", b'<?xml version="1.0"?><MPD></MPD>', "forbidden_container"),
-    ],
-)
-def test_files_that_are_no_videos(folder, plain, name, content, reason):
-    (folder / name).write_bytes(content)
-    assert fault_of(folder / name).reason == reason
-
-
-def test_containers_outside_the_list_are_refused_by_the_demuxer(folder):
-    path = folder / "animation.mp4"
-    with av.open(str(path), "w", format="gif") as container:
-        stream = container.add_stream("gif", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 16, 16, "rgb8"
-        for k in range(3):
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(np.full((16, 16, 3), 90 * k, np.uint8), "rgb24").reformat(format="rgb8"))
-            )
-        container.mux(stream.encode())
-    assert fault_of(path).reason == "forbidden_container"
-
-
-def test_missing_file_and_sound_only(folder):
-    assert fault_of(folder / "nowhere.mp4").reason == "unreadable"
-    path = folder / "sound.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.rate = 44100
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    assert fault_of(path).reason == "no_video_stream"
-
-
-def test_too_many_pixels(plain, monkeypatch):
-    monkeypatch.setattr(video, "MAX_PIXELS", WIDTH * HEIGHT - 1)
-    assert fault_of(plain).reason in ("too_large", "not_a_video")
 
 
 @pytest.mark.parametrize("name", ["Käfig 1; rm -rf $HOME.mp4", "concat:a|b.mp4", "老鼠 %03d.mp4", "http:x.mp4"])

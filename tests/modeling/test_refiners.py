@@ -136,6 +136,15 @@ def test_there_and_back(angle: float, zoom: float, mirror: bool) -> None:
     assert np.allclose(back, points, equal_nan=True)
 
 
+def test_a_second_window_is_drawn_around_the_keypoints_but_never_much_larger_or_smaller() -> None:
+    points = np.array([[10.0, 20.0], [40.0, 60.0], [30.0, 30.0]])  # extent 30 x 40, diagonal 50
+    window = _crops.window_around(points, 1.4, Window(np.zeros(2), 60.0))
+    assert window.centre.tolist() == [25.0, 40.0]
+    assert window.side == pytest.approx(70.0)
+    assert _crops.window_around(points, 1.4, Window(np.zeros(2), 300.0)).side == pytest.approx(200.0)
+    assert _crops.window_around(points, 1.4, Window(np.zeros(2), 30.0)).side == pytest.approx(45.0)
+
+
 @pytest.mark.parametrize("box", [[-50.0, -50.0, -20.0, -20.0], [30.0, 20.0, 30.0, 20.0], [-10.0, 20.0, 500.0, 40.0]])
 def test_any_box_gives_a_crop(box: list[float]) -> None:
     image, _ = mouse((30, 24), 0)
@@ -225,6 +234,21 @@ def test_four_pictures_are_learnt_by_heart(tmp_path: Path, four: list[LabelledIm
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, four: list[LabelledImage], short: Path) -> None:
     assert train(tmp_path / "a", four, validation=four[:1]) == short.read_bytes()
     assert train(tmp_path / "b", four, seed=1) != short.read_bytes()
+
+
+def test_recolouring_changes_the_training(tmp_path: Path, four: list[LabelledImage], short: Path) -> None:
+    coloured = train(tmp_path / "a", four, recolour=1.0)
+    assert coloured != short.read_bytes()
+    assert train(tmp_path / "b", four, recolour=1.0) == coloured
+
+
+@pytest.mark.parametrize(("passes", "n_epochs"), [(1.0, 1), (2.0, 1), (2.5, 2), (100.0, 2), (None, 2)])
+def test_few_labels_end_a_training_early(tmp_path: Path, four: list[LabelledImage], passes: float | None, n_epochs: int) -> None:
+    # an epoch of 2 steps with 4 crops shows each of 4 animals twice
+    result = fit(tmp_path, four, passes=passes)
+    assert len(result.curves) == n_epochs
+    assert result.metrics["steps"] == 2 * n_epochs
+    assert result.curves[-1]["lr"] < 0.002 * 0.6  # it has fallen by then
 
 
 def test_a_killed_training_comes_to_the_same_end(tmp_path: Path, four: list[LabelledImage], short: Path) -> None:
@@ -367,6 +391,40 @@ def test_one_box_gives_the_row_of_many(short: Path) -> None:
     assert ((together[:, :, 2] >= 0) & (together[:, :, 2] <= 1)).all()
     again = heatmap.Refiner.load(short).refine(image, boxes, np.ones((20, 3, 3)))
     assert np.array_equal(together, again)
+
+
+def seer(looks: int) -> heatmap.Refiner:
+    """A refiner that sees each keypoint where its colour is."""
+    facts = {"keypoints": ["nose", "left", "right"], "flip_index": [0, 1, 2], "views": [[0, False]], "sigma_px": 2.0}
+    content = {**facts, "crop_px": 64, "margin": 1.1, "looks": looks, "size": 1.8}
+    return heatmap.Refiner(Colours(), content, "cpu")  # type: ignore[arg-type]
+
+
+def test_a_second_look_makes_up_for_a_loose_box() -> None:
+    image = np.zeros((400, 400, 3), np.uint8)
+    corners = np.array([[190.5, 200.5], [210.5, 195.5], [210.5, 205.5]])
+    for colour, (x, y) in enumerate(corners.astype(int).tolist()):
+        image[y - 2 : y + 3, x - 2 : x + 3, colour] = 255
+    loose = np.array([[150.0, 140.0, 280.0, 270.0]])  # six times too large
+
+    def look(looks: int) -> np.ndarray:
+        return seer(looks).refine(image, loose, np.zeros((1, 3, 3)))[0]
+
+    errors = [np.linalg.norm(look(looks)[:, :2] - corners, axis=1).mean() for looks in (1, 3)]
+    assert errors[1] < 0.5 * errors[0]
+    assert look(3)[:, 2].mean() > look(1)[:, 2].mean()
+
+
+def test_weights_from_before_there_were_looks_have_one(tmp_path: Path, short: Path) -> None:
+    from etholoop.modeling.refiners import _weights
+
+    content = _weights.load(short)
+    assert content["size"] > 1
+    _weights.save(tmp_path / "old.pt", {name: value for name, value in content.items() if name not in ("looks", "size")})
+    image, keypoints = mouse((30, 24), 20)
+    arguments = image, box_of(keypoints)[None], np.zeros((1, 3, 3))
+    old = heatmap.Refiner.load(tmp_path / "old.pt").refine(*arguments)
+    assert np.array_equal(old, heatmap.Refiner.load(short).refine(*arguments))
 
 
 def test_no_box_and_a_box_of_nan(short: Path) -> None:

@@ -453,6 +453,22 @@ def test_quarter_turns_change_the_training_and_survive_the_end_of_mosaics(small:
     assert plain.curves[1]["train_box_loss"] != turned.curves[1]["train_box_loss"]
 
 
+@pytest.mark.slow
+def test_recolouring_changes_the_training_and_comes_out_the_same_each_time(
+    small: Path, trained: tuple[Path, TrainResult], tmp_path: Path
+) -> None:
+    train(small, tmp_path / "one.pt", recolour=1.0)
+    train(small, tmp_path / "two.pt", recolour=1.0)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+    assert (tmp_path / "one.pt").read_bytes() != trained[0].read_bytes()
+
+
+def test_the_checkpoint_holds_plain_tensors_however_it_was_trained(trained: tuple[Path, TrainResult]) -> None:
+    weights = checkpoint.load_safely(trained[0])["model"].state_dict()
+    assert weights["model.1.conv.weight"].shape[1:] == (16, 3, 3)  # channels last would be laid out otherwise
+    assert all(tensor.is_contiguous() for tensor in weights.values())
+
+
 def test_the_keypoint_loss_is_wide_at_first_and_narrows_with_learning() -> None:
     from types import SimpleNamespace
 

@@ -12,15 +12,20 @@ import yaml
 
 from etholoop.commands import cycle, simulate
 from etholoop.commands.repro import repro
+from etholoop.commands.runs import sync_runs
+from etholoop.errors import FaultsError
+from etholoop.io import tables
 from etholoop.project import Project
+from etholoop.schema.predictions import PredictedFrames
 from etholoop.services import dvc, git, process
 
 pytestmark = pytest.mark.slow
 
 WORLD = simulate.World(seed=3, n_sessions=5, n_frames=25, batch_size=12, noise="none")
 TINY = {
-    "frames": {"n_frames": 30},
+    "frames": {"per_video": 6},
     "pose_train": {"settings": {"arch": "yolo11n-pose", "imgsz": 64, "epochs": 2, "batch": 4, "threads": 1, "mosaic": 0.0}},
+    "refine_train": {"settings": {"epochs": 2, "epoch_steps": 10}},
     "evaluate": {"n_bootstrap": 50},
     "select": {"held_out_per_video": 3, "min_gap_s": 0.1},
 }
@@ -106,8 +111,21 @@ def test_a_misspelt_key_stops_before_any_work(trained):
     assert "Running stage" not in done.stdout
 
 
+def test_closing_refuses_what_is_not_up_to_date(trained):
+    project, _ = trained
+    before = project.params.read_text()
+    cycle.set_cycle_id(project.params, "c009")
+    try:
+        with pytest.raises(FaultsError, match="select"):
+            cycle.close(project)
+    finally:
+        project.params.write_text(before)
+    assert not git.has_tag(project, "cycle/c009")
+
+
 def test_closing_writes_a_ledger_a_tag_and_opens_the_next_cycle(trained):
     project, _ = trained
+    project.report.unlink()  # closing rebuilds the report, so it alone may be behind
     ledger = cycle.close(project)
     assert git.has_tag(project, "cycle/c001")
     assert ledger["weights"]["pose"]
@@ -115,6 +133,34 @@ def test_closing_writes_a_ledger_a_tag_and_opens_the_next_cycle(trained):
     assert git.dirty(project) == []
     assert set(dvc.status(project)) == {"select", "report"}
     assert (project.metrics / "history.csv").read_text().splitlines()[1].startswith("c001,")
+
+
+def test_runs_hold_figures_and_the_report_and_syncing_again_changes_nothing(trained):
+    from etholoop.services import mlflow_store
+
+    project, _ = trained
+    with mlflow_store.opened(project) as client:
+        before = _all_of(client)
+    assert sync_runs(project) == 0
+    with mlflow_store.opened(project) as client:
+        assert _all_of(client) == before
+    artifacts = {name: files for name, _, files in before.values()}
+    assert "figures/training.png" in artifacts["pose_train"]
+    assert "figures/batch.jpg" in artifacts["select"]
+    assert artifacts["c001"] == ["cycle.html"]
+
+
+def _all_of(client):
+    """Name, tags and files of every run, by id."""
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    return {run.info.run_id: (run.info.run_name, dict(run.data.tags), _files(client, run.info.run_id, "")) for run in runs}
+
+
+def _files(client, run_id, folder):
+    found = []
+    for entry in client.list_artifacts(run_id, folder or None):
+        found += _files(client, run_id, entry.path) if entry.is_dir else [entry.path]
+    return sorted(found)
 
 
 def test_a_closed_cycle_can_be_returned_to(trained):
@@ -129,15 +175,34 @@ def test_a_closed_cycle_can_be_returned_to(trained):
         process.run(["dvc", "checkout", "--quiet"], project.root)
 
 
+def memo_files(project: Project) -> dict[str, float]:
+    """Everything that maps over videos have made, with the time at which it was made."""
+    files = (path for path in project.memo.rglob("*") if path.is_file() and "log" not in path.relative_to(project.memo).parts)
+    return {path.relative_to(project.memo).as_posix(): path.stat().st_mtime for path in files}
+
+
 def test_adding_a_video_computes_that_video_only(trained, tmp_path):
-    """The memo of every map over videos grows by the new video and by nothing else."""
+    """Probing, sampling, extracting and predicting work on the new video and on nothing else; nothing is trained again."""
     from etholoop.commands import videos
 
     project, _ = trained
-    before = {step.name: {key.name for key in step.iterdir()} for step in project.memo.iterdir()}
+    repro(project, sync=False)
+    before, weights = memo_files(project), outputs(project)["models/pose"]
     extra = simulate.World(seed=8, n_sessions=1, n_frames=25)
     scenes = {"extra": next(iter(simulate.make_scenes(extra).values()))}
     videos.add(project, simulate.write_videos(scenes, tmp_path))
-    repro(project, ["manifest", "split"], sync=False)
-    probed = {key.name for key in (project.memo / "manifest").iterdir()} - before["manifest"]
-    assert len(probed) == 1
+    repro(project, sync=False)
+    after = memo_files(project)
+    assert {name: after[name] for name in before} == before, "what was there has not been made again"
+    made = {name.split("/")[0]: set() for name in after}
+    for name in after.keys() - before.keys():
+        step, key, *_ = name.split("/")
+        made[step].add(key)
+    assert {step: len(keys) for step, keys in made.items() if step in ("manifest", "frame_images", "pose_predict")} == {
+        "manifest": 1,
+        "frame_images": 1,
+        "pose_predict": 1,
+    }
+    predicted = tables.read(project.pose_predictions / "frames.parquet", PredictedFrames)
+    assert "extra" in set(predicted["video_id"])
+    assert outputs(project)["models/pose"] == weights

@@ -1,5 +1,7 @@
 """MLflow as a projection: doing it twice changes nothing, an interrupted run is made again."""
 
+from pathlib import Path
+
 import pytest
 
 from etholoop.project import Project
@@ -52,6 +54,34 @@ def test_a_run_holds_params_metrics_curves_artifacts_data_set_and_its_cycle(stor
         assert [a.path for a in client.list_artifacts(run_id)] == ["curves.csv"]
         assert run.inputs.dataset_inputs[0].dataset.digest == "d" * 32
         assert parent.data.tags["cycle"] == "c001"
+
+
+def test_figures_are_made_once_and_kept_in_a_folder_of_the_run(store, project, tmp_path):
+    asked = []
+
+    def figures():
+        asked.append(1)
+        return {"training.png": b"png", "batch.jpg": b"jpg"}
+
+    with store.opened(project) as client:
+        for _ in range(2):
+            run_id, _ = store.sync_stage(client, project, "c001", record(store, tmp_path, figures=figures))
+        assert [a.path for a in client.list_artifacts(run_id, "figures")] == ["figures/batch.jpg", "figures/training.png"]
+        assert Path(client.download_artifacts(run_id, "figures/training.png")).read_bytes() == b"png"
+    assert asked == [1]
+
+
+def test_a_page_is_kept_once_and_replaced_by_its_newer_self(store, project, tmp_path):
+    page = tmp_path / "cycle.html"
+    with store.opened(project) as client:
+        run_id = store.cycle_run(client, project, "c001")
+        kept = []
+        for text, digest in (("old", "d1"), ("old", "d1"), ("new", "d2")):
+            page.write_text(text)
+            kept.append(store.log_page(client, run_id, page, digest))
+        assert kept == [True, False, True]
+        assert [a.path for a in client.list_artifacts(run_id)] == ["cycle.html"]
+        assert Path(client.download_artifacts(run_id, "cycle.html")).read_text() == "new"
 
 
 def test_an_interrupted_run_is_made_again(store, project, tmp_path):

@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pandas as pd
+from untouched import write_untouched
 
 from etholoop.io import history, tables
 from etholoop.io.images import write_rgb
@@ -40,6 +41,7 @@ def new_project(root, splits=SPLIT_OF, mode="group", scale=1):
     quarantine = [{"path": "videos/broken.mp4", "reason": "truncated", "detail": "the file ends in the middle of a frame"}]
     tables.write(tables.from_rows(quarantine, Quarantine), Quarantine, project.manifest / "quarantine.parquet")
     tables.write(tables.empty(Images), Images, project.manifest / "images.parquet")
+    write_untouched(project)
     rows = [_split(video_id, split, mode) for video_id, split in splits.items()]
     tables.write(tables.from_rows(rows, Splits), Splits, project.splits)
     frames = [_frame(project, video_id, frame, scale) for video_id in splits for frame in range(0, N_FRAMES, STEP)]

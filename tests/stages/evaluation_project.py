@@ -8,7 +8,7 @@ from etholoop.project import Project
 from etholoop.schema.annotations import Bouts, Boxes, Keypoints, LabelledFrames
 from etholoop.schema.predictions import Detections, Embeddings, PredictedFrames, PredictedKeypoints
 from etholoop.schema.splits import Splits
-from etholoop.schema.videos import Images, Quarantine, Videos
+from etholoop.schema.videos import Gaps, Images, Quarantine, Videos
 
 SKELETON = """
 name: test
@@ -61,10 +61,11 @@ def video(video_id, **changes):
     return row | changes
 
 
-def write_videos(project, rows, quarantine=(), images=()):
+def write_videos(project, rows, quarantine=(), images=(), gaps=()):
     tables.write(tables.from_rows(rows, Videos), Videos, project.manifest / "videos.parquet")
     tables.write(tables.from_rows(quarantine, Quarantine), Quarantine, project.manifest / "quarantine.parquet")
     tables.write(tables.from_rows(images, Images), Images, project.manifest / "images.parquet")
+    tables.write(tables.from_rows(gaps, Gaps), Gaps, project.manifest / "gaps.parquet")
 
 
 def _split(video_id, start, stop, split, mode):

@@ -40,8 +40,8 @@ def project(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     images = [{"video_id": "stills", "frame": frame, "path": f"images/stills/{frame}.png", "sha256": "0"} for frame in (3, 7)]
-    broken = [{"path": "images/stills/5.png", "reason": "other_size", "detail": "30x30 pixels"}]
-    broken.append({"path": "videos/Broken One.mp4", "reason": "truncated", "detail": "the file ends early"})
+    broken = [{"path": "images/stills/5.png", "reason": "other_size", "detail": "30x30 pixels", "frame": 5}]
+    broken.append({"path": "videos/Broken One.mp4", "reason": "truncated", "detail": "the file ends early", "frame": None})
     tables.write(tables.from_rows([source("cage1"), source("stills", "images", 8)], Videos), Videos, project.manifest / "videos.parquet")
     tables.write(tables.from_rows(images, Images), Images, project.manifest / "images.parquet")
     tables.write(tables.from_rows(broken, Quarantine), Quarantine, project.manifest / "quarantine.parquet")

@@ -47,12 +47,15 @@ def failed_rules(report):
 def test_videos_green_with_warnings(tmp_path, capsys):
     project = new_project(tmp_path)
     rows = [video("cage1"), video("cage2", sha256="1" * 64, n_frames_header=120, variable_rate=True)]
-    write_videos(project, rows, [{"path": "videos/broken.mp4", "reason": "truncated", "detail": "the file stops"}])
+    gaps = [{"video_id": "cage2", "start_frame": 90, "stop_frame": 93, "reason": "damaged"}]
+    write_videos(project, rows, [{"path": "videos/broken.mp4", "reason": "truncated", "detail": "the file stops"}], gaps=gaps)
     report = green(project, check_videos, "videos")
     assert report["success"]
-    assert report["counts"] == {"n_sources": 2, "n_videos": 2, "n_image_folders": 0, "n_quarantined": 1, "n_frames": 200}
+    sources = {"n_sources": 2, "n_videos": 2, "n_image_folders": 0, "n_quarantined": 1}
+    assert report["counts"] == {**sources, "n_frames": 197, "n_frames_in_gaps": 3}
     assert {name: found["n"] for name, found in report["warnings"].items()} == {
         "quarantined": 1,
+        "gaps": 1,
         "variable_frame_rate": 1,
         "header_count_differs": 1,
         "same_content": 0,

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from untouched import write_untouched
 
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import images, tables, video
@@ -58,6 +59,7 @@ def add_folder(project: Project, numbers: list[int]) -> tuple[dict, list[dict]]:
 def write_manifest(project: Project, videos: list[dict], image_rows: list[dict] | None = None) -> None:
     tables.write(tables.from_rows(videos, Videos), Videos, project.manifest / "videos.parquet")
     tables.write(tables.from_rows(image_rows or [], Images), Images, project.manifest / "images.parquet")
+    write_untouched(project)
 
 
 @pytest.fixture
@@ -188,6 +190,20 @@ def test_quota_and_jpeg(project):
     assert table["path"].str.endswith(".jpg").all() and (project.frames / table["path"].iloc[0]).is_file()
 
 
+@pytest.mark.parametrize("strategy", ["uniform", "random", "motion"])
+def test_a_new_source_moves_no_frame_of_another_where_each_gives_its_own_number(project, strategy):
+    settings = {"frame_skip": 2} if strategy == "motion" else {}
+    before = run(project, strategy=strategy, per_video=4, settings=settings)
+    assert before["video_id"].value_counts().max() == 4
+    videos = tables.read(project.manifest / "videos.parquet", Videos).to_dict("records")
+    image_rows = tables.read(project.manifest / "images.parquet", Images).to_dict("records")
+    write_manifest(project, [*videos, add_video(project, "another")], image_rows)
+    after = run(project, strategy=strategy, per_video=4, settings=settings)
+    others = after[after["video_id"] != "another"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, before)
+    assert (after["video_id"] == "another").sum() == 4
+
+
 def test_fewer_frames_than_wanted_are_said(project, capsys):
     run(project, n_frames=100)
     assert "64 of 100 wanted frames" in capsys.readouterr().err
@@ -211,6 +227,7 @@ def test_a_strategy_that_invents_frames_is_stopped(project, monkeypatch):
         ({"strategy": "uniform", "settings": {"k": 3}}, "settings.k: unknown key"),
         ({"n_frame": 3}, "did you mean 'n_frames'"),
         ({"max_share": 1.5}, "max_share"),
+        ({"max_share": 0.5, "per_video": 3}, "set one of them to null"),
         ({"seed": -1}, "seed"),
     ],
 )

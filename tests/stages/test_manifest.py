@@ -1,5 +1,6 @@
 """The manifest lists every source with its true count and puts everything else aside by name."""
 
+import dataclasses
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ from etholoop.errors import FaultsError
 from etholoop.io import images, metadata, sources, tables, video
 from etholoop.project import Project
 from etholoop.schema.columns import VIDEO_ID_PATTERN
-from etholoop.schema.videos import Images, Quarantine, Videos
+from etholoop.schema.videos import Gaps, Images, Quarantine, Videos
 from etholoop.stages import manifest
 
 
@@ -112,7 +113,7 @@ def test_same_inputs_same_bytes_and_the_second_run_probes_nothing(project, monke
     run(project)
     assert calls == ["a.mp4", "b.avi.mp4", "text.mp4", "c.mp4"], "only what is new is probed"
     assert set(contents(project.manifest)) == {
-        *("videos.parquet", "images.parquet", "quarantine.parquet"),
+        *("videos.parquet", "images.parquet", "gaps.parquet", "quarantine.parquet"),
         *("index/b-avi.npz", "index/c.npz", "index/renamed.npz"),
     }
     shutil.rmtree(project.memo)
@@ -144,6 +145,41 @@ def test_bad_files_are_put_aside_with_the_reason(project):
         "videos/text.mp4": "not_a_video",
     }
     assert "of 60 frames decode" in detail_of(project, "videos/cut.mp4")
+
+
+def with_gap(monkeypatch) -> None:
+    """Every probe finds frames 3 and 4 damaged."""
+    probe = video.probe
+
+    def damaged(path, **options):
+        info, index = probe(path, **options)
+        return info, dataclasses.replace(index, gaps=(video.Gap(3, 5, "damaged"),))
+
+    monkeypatch.setattr(video, "probe", damaged)
+
+
+def test_a_damaged_video_is_kept_for_its_good_frames(project, monkeypatch, capsys):
+    with_gap(monkeypatch)
+    add_video(project, "cage.mp4", n_frames=7)
+    run(project)
+    gaps = tables.read(project.manifest / "gaps.parquet", Gaps)
+    assert gaps.to_dict("records") == [{"video_id": "cage", "start_frame": 3, "stop_frame": 5, "reason": "damaged"}]
+    assert "videos/cage.mp4: 2 frames cannot be used, in 1 gap (damaged); see data/manifest/gaps.parquet." in capsys.readouterr().err
+    opened = sources.open_sources(
+        project.root, tables.read(project.manifest / "videos.parquet", Videos), tables.read(project.manifest / "images.parquet", Images)
+    )
+    assert videos_of(project)["cage"]["n_frames"] == 7
+    assert opened["cage"].frames.tolist() == [0, 1, 2, 5, 6]
+
+
+def test_a_damaged_video_is_put_aside_where_that_is_wanted(project, monkeypatch):
+    with_gap(monkeypatch)
+    add_video(project, "cage.mp4", n_frames=7)
+    run(project, damaged="put_aside")
+    assert videos_of(project) == {} and quarantine_of(project) == {"videos/cage.mp4": "damaged"}
+    assert detail_of(project, "videos/cage.mp4").startswith("2 frames cannot be used, in 1 gap (damaged).")
+    assert len(tables.read(project.manifest / "gaps.parquet", Gaps)) == 0
+    assert not list((project.manifest / "index").iterdir())
 
 
 def test_names_that_give_one_id(project):

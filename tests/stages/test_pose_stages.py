@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from pydantic import ValidationError
+from untouched import write_untouched
 
 from etholoop import runtime
 from etholoop.errors import EthoLoopError, FaultsError
@@ -78,6 +79,7 @@ def build(root: Path) -> Project:
     project.skeleton.parent.mkdir(parents=True)
     project.skeleton.write_text(SKELETON)
     manifest.run(project, manifest.Params())
+    write_untouched(project)
     frames, boxes, keypoints = label_rows({key: value for key, value in truth.items() if key != ("b", 5)})
     tables.write(tables.from_rows(split_rows(), Splits), Splits, project.splits)
     for rows, schema, name in ((frames, LabelledFrames, "labelled_frames"), (boxes, Boxes, "boxes"), (keypoints, Keypoints, "keypoints")):
@@ -299,11 +301,13 @@ class Shift:
 def twin(project: Project, monkeypatch: pytest.MonkeyPatch) -> Twin:
     detector = Twin()
 
-    def load(project: Project, refiner: Any = None) -> pose_predict.Model:
-        return pose_predict.Model(detector, None, read_skeleton(project.skeleton), {"weights": "digest"})
-
-    monkeypatch.setattr(pose_predict, "load_model", load)
+    use(monkeypatch, pose_predict.Model(detector, None, read_skeleton(project.skeleton), {"weights": "digest", "device": "cpu"}))
     return detector
+
+
+def use(monkeypatch: pytest.MonkeyPatch, model: pose_predict.Model) -> None:
+    monkeypatch.setattr(pose_predict, "load_model", lambda project: model)
+    monkeypatch.setattr(pose_predict, "model_identity", lambda project: model.identity)
 
 
 def predictions(project: Project) -> dict[str, pd.DataFrame]:
@@ -351,8 +355,7 @@ def test_every_nth_frame_of_videos(project: Project, twin: Twin) -> None:
 
 def test_the_refiner_has_the_last_word(project: Project, twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = pose_predict.load_model(project)
-    model = pose_predict.Model(plain.detector, Shift(), plain.skeleton, {"weights": "digest", "refiner": "shift"})
-    monkeypatch.setattr(pose_predict, "load_model", lambda project: model)
+    use(monkeypatch, pose_predict.Model(plain.detector, Shift(), plain.skeleton, {**plain.identity, "refiner": "shift"}))
     pose_predict.run(project, pose_predict.Params())
     assert predictions(project)["keypoints"].iloc[0]["x"] == 11.5
 
@@ -367,6 +370,30 @@ def test_the_trained_model_predicts_in_source_pixels(trained: Project) -> None:
     sizes = found["detections"].groupby("video_id")[["x_max", "y_max"]].max()
     assert sizes.loc["c"].tolist() <= [70, 50]
     assert "e_447" in found["embeddings"]
+
+
+def test_predictions_are_the_same_bytes_with_every_number_of_workers_and_threads(
+    trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks on a CPU answer differently in the last bits with other threads or batches; pieces must not."""
+    import torch
+
+    from etholoop.stages import _map
+
+    monkeypatch.setattr(_map, "WORTH_S", 1e-6)
+    seen = []
+    for engine, threads in (("serial", 1), ("serial", 2), ("processes:2", 1)):
+        monkeypatch.setenv("ETHOLOOP_ENGINE", engine)
+        shutil.copytree(trained.root, tmp_path / str(len(seen)), ignore=shutil.ignore_patterns(".memo"))
+        project, before = Project(tmp_path / str(len(seen))), torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            pose_predict.run(project, pose_predict.Params(confidence=0.0))
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+        seen.append(contents(project.pose_predictions))
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_a_model_of_another_skeleton_is_refused(trained: Project, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from untouched import write_untouched
 
 from etholoop import runtime
 from etholoop.errors import EthoLoopError
@@ -57,6 +58,7 @@ def project(tmp_path: Path) -> Project:
     tables.write(tables.from_rows(keypoints, Keypoints), Keypoints, project.annotations / "keypoints.parquet")
     project.skeleton.parent.mkdir(parents=True)
     project.skeleton.write_text(SKELETON)
+    write_untouched(project, {"a": (64, 48)})
     return project
 
 

@@ -9,8 +9,8 @@ HOW_TO_ADD = "at least one usable source: add recordings with `etholoop videos a
 FILE = "data/manifest/videos.parquet"
 
 
-def gate(videos: pd.DataFrame, quarantine: pd.DataFrame, images: pd.DataFrame) -> Gate:
-    """Questions about schema.videos.Videos, with Quarantine and Images."""
+def gate(videos: pd.DataFrame, quarantine: pd.DataFrame, images: pd.DataFrame, gaps: pd.DataFrame) -> Gate:
+    """Questions about schema.videos.Videos, with Quarantine, Images and Gaps."""
     videos = videos.reset_index(drop=True)
     of_images = videos["kind"] == "images"
     rows = videos.assign(
@@ -34,23 +34,28 @@ def gate(videos: pd.DataFrame, quarantine: pd.DataFrame, images: pd.DataFrame) -
         rule("has_width", "a width above 0", gxe.ExpectColumnValuesToBeBetween, column="width", min_value=1),
         rule("has_height", "a height above 0", gxe.ExpectColumnValuesToBeBetween, column="height", min_value=1),
     )
+    n_lost = int((gaps["stop_frame"] - gaps["start_frame"]).sum())
     counts = {
         "n_sources": len(videos),
         "n_videos": int((~of_images).sum()),
         "n_image_folders": int(of_images.sum()),
         "n_quarantined": len(quarantine),
-        "n_frames": int((~of_images * videos["n_frames"]).sum()) + len(images),
+        "n_frames": int((~of_images * videos["n_frames"]).sum()) + len(images) - n_lost,
+        "n_frames_in_gaps": n_lost,
     }
-    return Gate("videos", {"videos": Table(rows, FILE, ("video_id", "path"), rules)}, counts, _warnings(videos, quarantine))
+    return Gate("videos", {"videos": Table(rows, FILE, ("video_id", "path"), rules)}, counts, _warnings(videos, quarantine, gaps))
 
 
-def _warnings(videos: pd.DataFrame, quarantine: pd.DataFrame) -> dict[str, Warn]:
+def _warnings(videos: pd.DataFrame, quarantine: pd.DataFrame, gaps: pd.DataFrame) -> dict[str, Warn]:
     shown = ["video_id", "path"]
     header = videos["n_frames_header"]
     other_count = header.notna() & (header != videos["n_frames"]).fillna(False).astype(bool) & (videos["kind"] == "video")
     by_content = videos.duplicated("sha256", keep=False)
     return {
         "quarantined": Warn("files put aside; nothing is made from them", quarantine),
+        "gaps": Warn(
+            "frames that are damaged or missing; nothing is made from them, and frame numbers are counted as if they were there", gaps
+        ),
         "variable_frame_rate": Warn(
             "times are taken from the frames' own stamps, not from a constant rate", videos.loc[videos["variable_rate"], shown]
         ),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from etholoop.commands._help import examples
+
 if TYPE_CHECKING:
     from etholoop.core.promotion import Decision
     from etholoop.project import Project
@@ -17,8 +19,10 @@ LISTED = ("box_ap50", "oks_ap50", "rmse_px")
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Close cycles and look back at them.", no_args_is_help=True)
-    group.command("close", epilog="Example: etholoop cycle close --next c002")(close_command)
-    group.command("list", help="Closed cycles with their labels and figures.")(list_command)
+    group.command(
+        "close", short_help="Record this cycle, open the next.", epilog=examples("etholoop cycle close", "etholoop cycle close --dry-run")
+    )(close_command)
+    group.command("list", help="Closed cycles with their labels and figures.", epilog=examples("etholoop cycle list"))(list_command)
     app.add_typer(group, name="cycle")
 
 
@@ -26,7 +30,8 @@ def close_command(
     next_id: str = typer.Option("", "--next", help="Id of the cycle to open; default: the next number."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Check that the cycle can be closed, change nothing."),
 ) -> None:
-    """Close the cycle: DVC must be clean and all gates green; writes the ledger, commits, tags, promotes, opens the next."""
+    """Close the cycle: DVC must be clean and all gates green; brings report and MLflow up to date, writes the ledger, commits, tags,
+    promotes, opens the next."""
     from etholoop.project import find_project
 
     close(find_project(), next_id=next_id or None, dry_run=dry_run)
@@ -87,7 +92,8 @@ def _require_closable(project: "Project", cycle: str) -> None:
 
     if git.has_tag(project, f"cycle/{cycle}"):
         raise EthoLoopError(f"cycle {cycle} is closed already (tag cycle/{cycle}). Set a new cycle.id in params.yaml.")
-    changed = dvc.status(project)
+    # closing rebuilds the report with this cycle in its history, so it alone may be behind
+    changed = {name: why for name, why in dvc.status(project).items() if name != "report"}
     if changed:
         raise FaultsError("not up to date", [f"{name}: {json.dumps(why)}" for name, why in changed.items()], "Run `etholoop repro` first.")
     faults = []
@@ -174,11 +180,14 @@ def _tag_runs(project: "Project", cycle: str, promoted: bool) -> None:
 def _open_next(project: "Project", following: str, promoted: bool) -> None:
     """Set the next cycle id; where training starts from the champion, hand its weights on."""
     from etholoop.commands.params import check_all
+    from etholoop.io import atomic
     from etholoop.services import dvc, git
 
     sections = check_all(project)
     if promoted and sections["pose_train"].init == "previous":  # type: ignore[attr-defined]
-        shutil.copyfile(project.pose_model / "best.pt", project.init_weights / "champion.pt")
+        # a new file: the old one may be one with DVC's object, which must not change
+        with atomic.new_file(project.init_weights / "champion.pt") as temporary:
+            shutil.copyfile(project.pose_model / "best.pt", temporary)
         dvc.add(project, project.init_weights)
     set_cycle_id(project.params, following)
     git.commit(project, f"Open cycle {following}")

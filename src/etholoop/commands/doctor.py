@@ -8,6 +8,8 @@ from importlib import metadata
 
 import typer
 
+from etholoop.commands._help import examples
+
 PACKAGES = (
     "dvc", "mlflow", "torch", "torchvision", "ultralytics", "label-studio-sdk", "fiftyone", "opencv-python",
     "opencv-python-headless", "pandas", "numpy", "av", "typer", "great-expectations", "onnxruntime", "openvino",
@@ -25,11 +27,14 @@ class Finding:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("doctor", epilog="Ends with status 1 when something needed is missing.")(doctor)
+    app.command("doctor", short_help="What is really in use, and what is missing.", epilog=examples("etholoop doctor"))(doctor)
 
 
 def doctor() -> None:
-    """Say which device, decoder, database and versions are really in use, what is missing and how to get it."""
+    """Say which device, decoder, database and versions are really in use, what is missing and how to get it.
+
+    Ends with status 1 when something needed is missing.
+    """
     findings = list(examine())
     width = max(len(finding.topic) for finding in findings)
     for finding in findings:

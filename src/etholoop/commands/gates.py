@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from etholoop.commands._help import examples
+
 if TYPE_CHECKING:
     from etholoop.project import Project
 
@@ -13,13 +15,18 @@ GATES = ("videos", "labels", "dataset", "predictions")
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The questions the data must answer before the pipeline goes on.", no_args_is_help=True)
-    group.command("show", help="One line per gate: green, red with what failed, or not asked yet.")(show)
-    group.command("docs", help="Write Great Expectations' Data Docs to reports/data_docs (works offline).")(docs)
+    group = typer.Typer(
+        help="The questions the data must answer before the pipeline goes on.",
+        short_help="Is the data good enough to go on?",
+        no_args_is_help=True,
+    )
+    group.command("show", epilog=examples("etholoop gates show"))(show)
+    group.command("docs", short_help="Pages about all questions, for a browser.", epilog=examples("etholoop gates docs"))(docs)
     app.add_typer(group, name="gates")
 
 
 def show() -> None:
+    """One line per gate: green, red with what failed, or not asked yet."""
     from etholoop.project import find_project
 
     project = find_project()
@@ -40,6 +47,7 @@ def state(project: "Project", name: str) -> str:
 
 
 def docs() -> None:
+    """Write Great Expectations' Data Docs to reports/data_docs; they work offline."""
     from etholoop import params as parameters
     from etholoop import registry, runtime
     from etholoop.project import find_project

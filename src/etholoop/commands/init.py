@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
+
+from etholoop.commands._help import examples
 
 if TYPE_CHECKING:
     from etholoop.project import Project
@@ -12,23 +14,28 @@ if TYPE_CHECKING:
 METADATA_HEADER = "path,session,subject,camera,start_time\n"
 KEEP = ".keep"
 """Hidden file in an empty input folder: DVC warns of empty ones in every stage, and Git drops them."""
+EXAMPLES = examples(
+    "etholoop init ~/my-mice --preset openfield",
+    "etholoop init .                               complete the project in this folder",
+)
 SPLITS_HEADER = "video_id,start_frame,stop_frame,split,group\n"
+NOT_COPIED = ("__pycache__", "*.egg-info", "exports", "batches", "journal", "server_key.txt", "annotators.yaml")
+"""What belongs to one project only: its labels, what was asked, its name on the labelling server, its people."""
 
 
 def register(app: typer.Typer) -> None:
-    app.command("init", epilog="Example: etholoop init my-mice --preset openfield && cd my-mice && etholoop videos add ~/videos/*.mp4")(
-        init
-    )
+    app.command("init", short_help="Make a project folder.", epilog=EXAMPLES)(init)
 
 
 def init(
     folder: Path = typer.Argument(..., help="New folder, or '.' to complete the project in this one."),
-    preset: str = typer.Option("", help="Skeleton and ethogram to start from: a folder name in label_studio/presets."),
+    preset: str = typer.Option("", help="Skeleton, ethogram and settings to start from: openfield, mice_5x4, kabr or demo."),
 ) -> None:
     """Make a project: a Git repository with DVC, the pipeline, its code, a skeleton and an ethogram."""
     project = make_project(folder, preset)
     typer.echo(f"project ready in {project.root}")
-    typer.echo("next: `etholoop videos add PATH…`, then `etholoop repro`")
+    where = "" if project.root == Path.cwd() else f"`cd {folder}`, "
+    typer.echo(f"next: {where}look at label_studio/skeleton.yaml and ethogram.yaml, then `etholoop videos add PATH…`")
 
 
 def make_project(folder: Path, preset: str = "") -> "Project":
@@ -52,8 +59,7 @@ def make_project(folder: Path, preset: str = "") -> "Project":
     _make_inputs(project)
     git.init(project)
     dvc.init(project)
-    for path in (project.raw_videos, project.raw_images, project.init_weights, project.snapshot):
-        dvc.add(project, path)
+    dvc.add(project, project.raw_videos, project.raw_images, project.init_weights, project.snapshot)
     if new:
         git.commit(project, "New EthoLoop project")
     return project
@@ -86,7 +92,7 @@ def _copy_template(project: "Project") -> None:
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "LICENSE"):
         shutil.copyfile(root / name, project / name)
     for name in ("src/etholoop", "label_studio"):
-        shutil.copytree(root / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "exports", "batches", "*.egg-info"))
+        shutil.copytree(root / name, project / name, ignore=shutil.ignore_patterns(*NOT_COPIED))
 
 
 def _require_preset(preset: str) -> None:
@@ -98,33 +104,14 @@ def _require_preset(preset: str) -> None:
 
 
 def _apply_preset(project: "Project", preset: str) -> None:
+    from etholoop.commands.params import merge_into
+    from etholoop.params import read_yaml
+
     source = _template() / "label_studio/presets" / preset
     for name in ("skeleton.yaml", "ethogram.yaml"):
         shutil.copyfile(source / name, project / "label_studio" / name)
     if (source / "params.yaml").is_file():
-        _merge_parameters(project.params, source / "params.yaml")
-
-
-def _merge_parameters(path: Path, changes: Path) -> None:
-    """Put a preset's parameters into params.yaml, key by key; comments stay."""
-    from ruamel.yaml import YAML
-
-    from etholoop.io import atomic
-
-    yaml = YAML()
-    yaml.width = 160
-    content = yaml.load(path.read_text(encoding="utf-8"))
-    _merge(content, yaml.load(changes.read_text(encoding="utf-8")))
-    with atomic.new_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        yaml.dump(content, stream)
-
-
-def _merge(content: Any, changes: Any) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(content.get(key), dict):
-            _merge(content[key], value)
-        else:
-            content[key] = value
+        merge_into(project.params, read_yaml(source / "params.yaml"))
 
 
 def _make_inputs(project: "Project") -> None:

@@ -6,14 +6,17 @@ Importing the same labels twice changes nothing.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from etholoop.commands._help import examples
+
 if TYPE_CHECKING:
+    from etholoop.core.labels import Extent
     from etholoop.io.snapshot import Changes
     from etholoop.project import Project
     from etholoop.schema.skeleton import Skeleton
@@ -21,23 +24,43 @@ if TYPE_CHECKING:
 VIDEO_PATTERN = r"(?P<video>.+?)_(?:frame_)?(?P<frame>\d+)"
 """Names like ``cage1_frame_120.jpg`` (BehavTrack) and ``cage1_00000120.png``; the whole name without its extension must fit."""
 
-DLC_EXAMPLE = "Example: etholoop labels import dlc ~/openfield-Pranav-2018-10-30 --write-skeleton --videos"
-BEHAVTRACK_EXAMPLE = "Example: etholoop labels import behavtrack ~/cage/annotations --copy-images"
-YOLO_EXAMPLE = "Example: etholoop labels import yolo ~/dataset/labels/train --annotator anna --copy-images"
+DLC_EXAMPLES = examples(
+    "etholoop labels import dlc ~/openfield-Pranav-2018-10-30 --dry-run",
+    "etholoop labels import dlc ~/openfield-Pranav-2018-10-30 --videos --write-skeleton",
+)
+BEHAVTRACK_EXAMPLES = examples(
+    "etholoop labels import behavtrack ~/cage/annotations                   images named <video>_frame_<frame>, video added before",
+    "etholoop labels import behavtrack ~/cage/annotations --copy-images     the images come along",
+    "etholoop labels import behavtrack cage1_tracked.json --video cage1     one file per video, labels by frame number and id",
+)
+YOLO_EXAMPLES = examples(
+    "etholoop labels import yolo ~/dataset/labels/train --annotator anna --copy-images",
+    "etholoop labels import yolo runs/predict/labels --predictions",
+)
 
 Record = dict[str, Any]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Import, export and count labels.", no_args_is_help=True)
-    imports = typer.Typer(help="Merge labels of another program into the snapshot; twice is the same as once.", no_args_is_help=True)
-    imports.command("dlc", epilog=DLC_EXAMPLE)(import_dlc_command)
-    imports.command("behavtrack", epilog=BEHAVTRACK_EXAMPLE)(import_behavtrack_command)
-    imports.command("yolo", epilog=YOLO_EXAMPLE)(import_yolo_command)
+    imports = typer.Typer(
+        help="Merge labels of another program into the snapshot; twice is the same as once.",
+        short_help="Labels of another program.",
+        no_args_is_help=True,
+    )
+    imports.command("dlc", short_help="A DeepLabCut project.", epilog=DLC_EXAMPLES)(import_dlc_command)
+    imports.command("behavtrack", short_help="The annotation.json of BehavTrack.", epilog=BEHAVTRACK_EXAMPLES)(import_behavtrack_command)
+    imports.command("yolo", short_help="YOLO label text, one file per image.", epilog=YOLO_EXAMPLES)(import_yolo_command)
     exports = typer.Typer(help="Write the labels in the form of another program.", no_args_is_help=True)
-    exports.command("behavtrack", epilog="Example: etholoop labels export behavtrack out/annotation.json")(export_behavtrack_command)
-    exports.command("yolo", epilog="Example: etholoop labels export yolo out/labels")(export_yolo_command)
-    group.command("show", epilog="Example: etholoop labels show")(show_command)
+    exports.command(
+        "behavtrack",
+        short_help="An annotation.json of BehavTrack.",
+        epilog=examples("etholoop labels export behavtrack out/annotation.json"),
+    )(export_behavtrack_command)
+    exports.command("yolo", short_help="YOLO label text, one file per frame.", epilog=examples("etholoop labels export yolo out/labels"))(
+        export_yolo_command
+    )
+    group.command("show", epilog=examples("etholoop labels show"))(show_command)
     group.add_typer(imports, name="import")
     group.add_typer(exports, name="export")
     app.add_typer(group, name="labels")
@@ -166,7 +189,7 @@ def import_dlc(
     """
     from etholoop.io import dlc
 
-    found = dlc.read_project(path, reading or dlc.Reading(), _present_images(project))
+    found = dlc.read_project(path, reading or dlc.Reading(), project.raw_images)
     fits = not _skeleton_faults(project, found.skeleton)
     if not fits and not write_skeleton:
         _refuse_skeleton(project, found.skeleton, path)
@@ -178,7 +201,8 @@ def import_dlc(
     remarks += [f"video {name} not added: its labelled images are already a source of that name" for name in same_name]
     if not videos and found.videos:
         remarks.append(f"{len(found.videos)} videos not added; --videos brings them")
-    done = _merge(project, found.frames, images | wanted, remarks, dry_run=dry_run)
+    numbers = {f"images/{folder}/{name}": number for folder, named in found.numbers.items() for name, number in named.items()}
+    done = _merge(project, found.frames, images | wanted, remarks, numbers=numbers, dry_run=dry_run)
     if write_skeleton and fits:
         remarks.append("skeleton.yaml left as it is: it has these body parts")
     elif write_skeleton and not dry_run:
@@ -214,10 +238,9 @@ def import_behavtrack(
         return _merge(project, found.frames, {}, _left_out(found.left_out), dry_run=dry_run)
     names = _names(pattern)
     found = behavtrack.read(path, skeleton, lambda name: _uid(names(name)), reading)
-    images = {}
-    if copy_images:
-        images = _image_targets([path.parent / name for name in behavtrack.image_names(path)], names)
-    return _merge(project, found.frames, images, _left_out(found.left_out), dry_run=dry_run)
+    images = [path.parent / name for name in behavtrack.image_names(path)] if copy_images else []
+    targets, numbers = _image_targets(images, names)
+    return _merge(project, found.frames, targets, _left_out(found.left_out), numbers=numbers, dry_run=dry_run)
 
 
 def import_yolo(
@@ -241,6 +264,8 @@ def import_yolo(
     from etholoop.errors import EthoLoopError, FaultsError
     from etholoop.io.vocabulary import read_skeleton
 
+    if not path.is_dir():
+        raise EthoLoopError(f"{path}: {'a file' if path.exists() else 'not found'}. Give the folder that holds the label files.")
     files = [file for file in sorted(path.glob("*.txt")) if file.stem not in ("classes", "README")]
     if not files:
         raise EthoLoopError(f"{path}: no .txt files here. Give the folder that holds the label files.")
@@ -248,31 +273,48 @@ def import_yolo(
     annotator = annotator if thresholds is None else f"{PREDICTED}{annotator}"
     frames, faults, dropped = [], [], Counter[str]()
     images: list[Path] = []
+    extents = _extents(project)
     for file in files:
         uid, image = _uid(names(file.name)), _image_of(file)
-        if uid is None or image is None:
-            faults.append(f"{file}: {'the name does not tell video and frame' if uid is None else 'no image of this name'}")
+        size = _size_of(image, uid, extents)
+        if uid is None or size is None or (copy_images and image is None):
+            faults.append(f"{file}: {'the name does not tell video and frame' if uid is None else NO_IMAGE}")
             continue
         try:
-            instances = _yolo_instances(file, image, skeleton, thresholds, dropped)
+            instances = _yolo_instances(file, size, skeleton, thresholds, dropped)
         except FaultsError as error:
             faults += error.faults
             continue
-        images.append(image)
+        images += [image] if image and copy_images else []
         status = "animals" if instances else "no_animal"
         frames.append({"uid": uid, "annotator": annotator, "status": status, "note": "", "instances": instances})
     if faults:
         raise FaultsError(str(path), faults, "Nothing was imported. Correct these files, or give a --video-pattern that fits.")
     remarks = [f"dropped: {count} {what}" for what, count in sorted(dropped.items())]
-    return _merge(project, frames, _image_targets(images, names) if copy_images else {}, remarks, dry_run=dry_run)
+    targets, numbers = _image_targets(images, names)
+    return _merge(project, frames, targets, remarks, numbers=numbers, dry_run=dry_run)
+
+
+NO_IMAGE = "no image of this name, and no source of this name in the manifest; one of them must tell the size in pixels"
+
+
+def _size_of(image: Path | None, uid: str | None, extents: Mapping[str, "Extent"]) -> tuple[int, int] | None:
+    """Width and height of a labelled frame: of its image, or else of its source."""
+    from etholoop.io import images
+
+    if image:
+        height, width = images.read_rgb(image).shape[:2]
+        return width, height
+    extent = extents.get(uid.split(":")[0]) if uid else None
+    return (extent.width, extent.height) if extent else None
 
 
 def _yolo_instances(
-    file: Path, image: Path, skeleton: "Skeleton", thresholds: tuple[float, float] | None, dropped: Counter[str]
+    file: Path, size: tuple[int, int], skeleton: "Skeleton", thresholds: tuple[float, float] | None, dropped: Counter[str]
 ) -> list[Record]:
-    from etholoop.io import behavtrack, images, yolo_pose
+    from etholoop.io import behavtrack, yolo_pose
 
-    height, width = images.read_rgb(image).shape[:2]
+    width, height = size
     if thresholds is None:
         return yolo_pose.read(file, width, height, skeleton)
     text, where = file.read_text(encoding="utf-8"), str(file)
@@ -283,21 +325,37 @@ def _yolo_instances(
     return behavtrack.instances_of(found, skeleton.species[0])
 
 
-def _merge(project: "Project", frames: list[Record], files: Mapping[str, Path], remarks: list[str], *, dry_run: bool) -> Imported:
-    """Bring files below ``data/raw``, merge records into the snapshot, version both; all checks come before the first change."""
-    from etholoop.commands import videos as sources
+def _merge(
+    project: "Project",
+    frames: list[Record],
+    files: Mapping[str, Path],
+    remarks: list[str],
+    *,
+    numbers: Mapping[str, int] | None = None,
+    dry_run: bool,
+) -> Imported:
+    """Bring files below ``data/raw``, merge records into the snapshot, version both; all checks come before the first change.
+
+    Args:
+        files: images and videos that come along, by their place below ``data/raw``; ``numbers`` are those the images must get.
+    """
+    from etholoop.commands.videos import known_numbers
     from etholoop.errors import FaultsError
-    from etholoop.io import snapshot
+    from etholoop.io import image_numbers, incoming, snapshot
     from etholoop.services import dvc
 
+    raw = project / "data/raw"
     merged, changes = snapshot.merge(snapshot.read_or_empty(project.snapshot), snapshot.Snapshot(frames))
-    there, faults = sources._already_there(project, dict(files))
-    faults += sources._id_faults(project, dict(files))
+    there, faults = incoming.already_there(raw, files)
+    lists, unnumbered = incoming.image_lists(raw, files, numbers, known_numbers(project))
+    faults += incoming.id_faults(raw, files) + unnumbered + _untrue(project, frames, files)
     if faults:
         raise FaultsError("etholoop labels import", faults, "Nothing was imported.")
     new = {target: source for target, source in files.items() if target not in there}
     if not dry_run:
-        sources._bring(project, new, link=False)
+        incoming.bring(raw, new)
+        for folder, content in lists.items():
+            image_numbers.write_list(folder, content)
         # all of them, not only new ones: an import that was killed may have copied files without versioning them
         for kind in sorted({target.split("/", 1)[0] for target in files}):
             dvc.add(project, project / "data/raw" / kind)
@@ -305,6 +363,48 @@ def _merge(project: "Project", frames: list[Record], files: Mapping[str, Path], 
             snapshot.write(merged, project.snapshot)
         dvc.add(project, project.snapshot)
     return Imported(changes, sorted(new), remarks)
+
+
+def _untrue(project: "Project", frames: Sequence[Record], files: Mapping[str, Path]) -> list[str]:
+    """Labels of sources that are not there and do not come along, and labels that cannot be true of a source that was looked at."""
+    from etholoop import params
+    from etholoop.core import labels
+    from etholoop.core.naming import source_id
+    from etholoop.io import incoming, raw
+    from etholoop.io.vocabulary import read_skeleton
+    from etholoop.stages.annotations import Params
+
+    coming = {source_id(path.split("/", 1)[1], is_folder=path.startswith("images/")) for path in map(incoming.source_path, files)}
+    known = coming | {candidate.video_id for candidate in raw.scan(project / "data/raw")[0]}
+    videos = Counter(record["uid"].split(":")[0] for record in frames)
+    lost = {video: count for video, count in sorted(videos.items()) if video not in known}
+    faults = [f"{count} labelled frames of '{video}', but there is no such source; {_hint(video, known)}" for video, count in lost.items()]
+    clip = params.load(project.params, "annotations", Params).out_of_frame == "clip"
+    extents = {video: extent for video, extent in _extents(project).items() if video not in coming}
+    checked = [record for record in frames if record["uid"].split(":")[0] in extents]
+    skeleton = read_skeleton(project.skeleton)
+    return faults + [fault for record in checked for fault in labels.frame_faults(record, skeleton, extents, clip=clip)]
+
+
+def _hint(video: str, known: set[str]) -> str:
+    """What may have been meant, or what to do."""
+    from etholoop.params import nearest
+
+    words = nearest(video, sorted(known))
+    add = "`etholoop videos add PATH` first, or --copy-images where the labels have their images"
+    return words if words.startswith("did you mean") else add
+
+
+def _extents(project: "Project") -> dict[str, "Extent"]:
+    """Size and frames of the sources of the manifest; none before the first `etholoop repro`."""
+    from etholoop.io import tables
+    from etholoop.schema.videos import Images, Videos
+    from etholoop.stages.annotations import extents_of
+
+    videos, images = project.manifest / "videos.parquet", project.manifest / "images.parquet"
+    if not videos.is_file():
+        return {}
+    return extents_of(tables.read(videos, Videos), tables.read(images, Images) if images.is_file() else tables.empty(Images))
 
 
 def _tell(done: Imported, dry_run: bool) -> None:
@@ -409,32 +509,25 @@ def _uid(place: tuple[str, int] | None) -> str | None:
     return frame_uid(source_id(place[0], is_folder=True), place[1]) if place else None
 
 
-def _image_targets(images: Iterable[Path], names: Callable[[str], tuple[str, int] | None]) -> dict[str, Path]:
-    """Where images go below ``data/raw``: one folder per video name.
+def _image_targets(images: Iterable[Path], names: Callable[[str], tuple[str, int] | None]) -> tuple[dict[str, Path], dict[str, int]]:
+    """Where images go below ``data/raw``, one folder per video name, and the number that each must get there.
 
     Raises:
-        FaultsError: images that are not there, or whose number the manifest would read differently.
+        FaultsError: images that are not there.
     """
     from etholoop.errors import FaultsError
-    from etholoop.io.images import frame_numbers
 
-    targets, faults = {}, []
-    folders: dict[str, list[Path]] = {}
+    targets, numbers, faults = {}, {}, []
     for image in images:
         place = names(image.name)
         if not image.is_file():
             faults.append(f"{image}: labelled, but the image is not there")
         elif place:
-            targets[f"images/{place[0]}/{image.name}"] = image
-            folders.setdefault(place[0], []).append(image)
-    for files in folders.values():
-        for number, image in frame_numbers(files).items():
-            place = names(image.name)
-            if place and place[1] != number:
-                faults.append(f"{image}: frame {place[1]} by the pattern, but {number} by the last number of the name")
+            target = f"images/{place[0]}/{image.name}"
+            targets[target], numbers[target] = image, place[1]
     if faults:
-        raise FaultsError("images", faults, "Nothing was imported.")
-    return targets
+        raise FaultsError("images", faults, "Nothing was imported. Without --copy-images the labels go to the video that has this name.")
+    return targets, numbers
 
 
 def _image_of(label: Path) -> Path | None:
@@ -447,11 +540,6 @@ def _image_of(label: Path) -> Path | None:
         folders.append(Path(*label.parts[:last], "images", *label.parts[last + 1 : -1]))
     candidates = [folder / f"{label.stem}{suffix}" for folder in folders for suffix in SUFFIXES]
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _present_images(project: "Project") -> dict[str, list[Path]]:
-    folders = [folder for folder in project.raw_images.glob("*") if folder.is_dir()]
-    return {folder.name: sorted(path for path in folder.iterdir() if path.is_file()) for folder in folders}
 
 
 def _left_out(reasons: Mapping[str, str]) -> list[str]:
@@ -467,7 +555,7 @@ def export_behavtrack(project: "Project", path: Path) -> int:
     from etholoop.io.vocabulary import read_skeleton
 
     skeleton = read_skeleton(project.skeleton)
-    content = {}
+    content: dict[str, list[Record]] = {}
     for record in _chosen(project):
         video, frame = record["uid"].split(":")
         content[f"{video}_frame_{int(frame)}.jpg"] = behavtrack.annotations_of(record, skeleton)
@@ -482,12 +570,10 @@ def export_yolo(project: "Project", folder: Path) -> int:
         FaultsError: labels of sources that the manifest does not have, whose size is not known; nothing is written.
     """
     from etholoop.errors import FaultsError
-    from etholoop.io import atomic, tables, yolo_pose
+    from etholoop.io import atomic, yolo_pose
     from etholoop.io.vocabulary import read_skeleton
-    from etholoop.schema.videos import Videos
 
-    videos = tables.read(project.manifest / "videos.parquet", Videos).to_dict("records")
-    sizes = {video["video_id"]: (int(video["width"]), int(video["height"])) for video in videos}
+    sizes = {video: (extent.width, extent.height) for video, extent in _extents(project).items()}
     skeleton, chosen = read_skeleton(project.skeleton), _chosen(project)
     unknown = {record["uid"].split(":")[0] for record in chosen} - sizes.keys()
     faults = [f"no source '{video}' in the manifest" for video in sorted(unknown)]
@@ -501,15 +587,23 @@ def export_yolo(project: "Project", folder: Path) -> int:
 
 
 def _chosen(project: "Project") -> list[Record]:
-    """One record per usable frame."""
+    """One record per usable frame.
+
+    Raises:
+        EthoLoopError: there is none.
+    """
     from etholoop import params
     from etholoop.core import labels
+    from etholoop.errors import EthoLoopError
     from etholoop.io import snapshot
     from etholoop.stages.annotations import Params
 
     prefer = params.load(project.params, "annotations", Params).prefer
     chosen, _ = labels.one_per_frame(snapshot.read_or_empty(project.snapshot).frames, prefer)
-    return [record for record in chosen if record["status"] != "unusable"]
+    usable = [record for record in chosen if record["status"] != "unusable"]
+    if not usable:
+        raise EthoLoopError(f"there are no labels to write{' (all are unusable frames)' if chosen else ''}; `etholoop labels show`.")
+    return usable
 
 
 # --- show --------------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,13 @@
 """``etholoop params``: check params.yaml as a whole, or show what is really in force."""
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from etholoop.commands._help import examples
 
 if TYPE_CHECKING:
     from etholoop.params import Section
@@ -11,12 +16,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Check params.yaml, or show the values in force.", no_args_is_help=True)
-    group.command("check", help="Stop on a misspelt key or an impossible value, naming the nearest valid key.")(check)
-    group.command("show", help="Print every section with its defaults filled in, as YAML.")(show)
+    group.command("check", short_help="Find misspelt keys and impossible values.", epilog=examples("etholoop params check"))(check)
+    group.command("show", short_help="Print all values, defaults included.", epilog=examples("etholoop params show"))(show)
     app.add_typer(group, name="params")
 
 
 def check() -> None:
+    """Stop on a misspelt key or an impossible value, naming the nearest valid key."""
     from etholoop.project import find_project
 
     sections = check_all(find_project())
@@ -24,6 +30,7 @@ def check() -> None:
 
 
 def show() -> None:
+    """Print every section with its defaults filled in, as YAML."""
     import yaml
 
     from etholoop.project import find_project
@@ -61,6 +68,38 @@ def check_all(project: "Project") -> dict[str, "Section"]:
     if faults:
         raise FaultsError(str(project.params), faults, "Correct the file; nothing has been run.")
     return sections
+
+
+def merge_into(path: Path, changes: Mapping[str, Any]) -> None:
+    """Put values into a parameter file, key by key; comments and all other keys stay as they are."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    from etholoop.io import atomic
+
+    yaml = YAML()
+    yaml.width = 160
+    yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+    content = yaml.load(path.read_text(encoding="utf-8"))
+    _merge(content, changes)
+    stream = io.StringIO()
+    yaml.dump(content, stream)
+    atomic.write_text(path, _spaced(stream.getvalue()))
+
+
+def _spaced(text: str) -> str:
+    """Empty lines between sections and not in them: a new key comes after the empty line that ended its section."""
+    inside = re.sub(r"\n\n+(?=[ \t])", "\n", text)
+    return re.sub(r"(?m)^((?!#).+)\n(?=\w+:)", r"\1\n\n", inside)
+
+
+def _merge(content: Any, changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(content.get(key), Mapping):
+            _merge(content[key], value)
+        else:
+            content[key] = value
 
 
 PLUGIN_FIELDS = {

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from etholoop.commands._help import examples
+
 if TYPE_CHECKING:
     from etholoop.project import Project
     from etholoop.services.mlflow_store import StageRecord
 
 STAGES = {"pose_train": "pose", "refine_train": "pose", "evaluate": "evaluate", "select": "select"}
 """Which stages become runs, and in which experiment."""
+
+LOOPBACK = "127.0.0.1"
+"""Nobody but this machine sees the page: MLflow asks for no password."""
 
 METRIC_FILES = {
     "pose_train": "metrics/pose_train.json",
@@ -22,8 +27,8 @@ METRIC_FILES = {
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The diary of all cycles in MLflow.", no_args_is_help=True)
-    group.command("sync", help="Record what DVC has computed; doing it twice changes nothing.")(sync)
-    group.command("ui", help="Open MLflow on this machine only. Stop with Ctrl-C.")(ui)
+    group.command("sync", help="Record what DVC has computed; doing it twice changes nothing.", epilog=examples("etholoop runs sync"))(sync)
+    group.command("ui", help="Open MLflow on this machine only. Stop with Ctrl-C.", epilog=examples("etholoop runs ui --port 5001"))(ui)
     app.add_typer(group, name="runs")
 
 
@@ -34,18 +39,40 @@ def sync() -> None:
     typer.echo(f"MLflow: {made} new run{'s' * (made != 1)}" if made else "MLflow: up to date")
 
 
-def ui(port: int = typer.Option(5000, help="Port on 127.0.0.1.")) -> None:
+def ui(port: int = typer.Option(5000, min=1, max=65535, help="Port on 127.0.0.1.")) -> None:
+    import os
+
     from etholoop import runtime
     from etholoop.project import find_project
     from etholoop.services import mlflow_store, process
 
     project = find_project()
+    _require_free(port)
     runtime.prepare(project.root)
     store = ["--backend-store-uri", mlflow_store.tracking_uri(project), "--artifacts-destination", str(project / "mlruns")]
-    typer.echo(f"MLflow on http://127.0.0.1:{port}/#/experiments (Ctrl-C stops it)")
-    raise typer.Exit(
-        process.stream(["mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], project.root)
-    )
+    # seven more processes for jobs that this store never has, and Ctrl-C would wait for them
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    typer.echo(f"MLflow on http://{LOOPBACK}:{port}/#/experiments (Ctrl-C stops it)")
+    arguments = ["mlflow", "server", *store, "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    try:
+        raise typer.Exit(process.stream(arguments, project.root))
+    except KeyboardInterrupt:
+        typer.echo("stopped")
+
+
+def _require_free(port: int) -> None:
+    import socket
+
+    from etholoop.errors import EthoLoopError
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just ended is no hindrance
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise EthoLoopError(
+                f"port {port} of {LOOPBACK} cannot be used ({error.strerror}). Give another, for example --port 5001."
+            ) from None
 
 
 def sync_runs(project: "Project") -> int:
@@ -69,7 +96,18 @@ def sync_runs(project: "Project") -> int:
             new += is_new
             if name == "pose_train":
                 _register(client, project, stages, run_id)
+        _keep_report(client, project, stages)
     return new
+
+
+def _keep_report(client: Any, project: "Project", stages: dict[str, Any]) -> None:
+    """The report that the lock knows, with the run of the cycle it is about; that cycle may be closed, and another open."""
+    from etholoop.services import dvc, mlflow_store
+
+    digest = dvc.output_digest(stages, "report", str(project.report.relative_to(project.root)))
+    cycle = stages.get("report", {}).get("params", {}).get("params.yaml", {}).get("cycle", {}).get("id")
+    if digest and cycle and project.report.is_file() and dvc.file_md5(project.report) == digest:
+        mlflow_store.log_page(client, mlflow_store.cycle_run(client, project, cycle), project.report, digest)
 
 
 def _register(client: Any, project: "Project", stages: dict[str, Any], run_id: str) -> None:
@@ -82,6 +120,9 @@ def _register(client: Any, project: "Project", stages: dict[str, Any], run_id: s
 
 def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageRecord | None":
     """What MLflow should hold of a stage; None when it has not run, or ran without a model."""
+    from functools import partial
+
+    from etholoop.commands._figures import figures_of
     from etholoop.services import dvc, git
     from etholoop.services.mlflow_store import StageRecord, stage_key
 
@@ -109,6 +150,7 @@ def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageReco
         tags=tags,
         curves=curves if name == "pose_train" and curves.is_file() else None,
         artifacts=_artifacts(project, name),
+        figures=partial(figures_of, project, name),
         dataset_digest=dvc.output_digest(stages, "pose_dataset", "data/datasets/pose") if is_training else None,
     )
 

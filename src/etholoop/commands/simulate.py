@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from etholoop.commands._help import examples
+
 if TYPE_CHECKING:
     from etholoop.project import Project
     from etholoop.simulation.oracle import Noise
@@ -21,12 +23,21 @@ ANNOTATOR = "oracle"
 MARKER = "synthetic.json"
 """File in the root of a simulated project that says what it is; only such a project is ever replaced."""
 
+FRAMES_PER_WORKER = 200
+"""Below that many a process of its own costs more than it saves."""
+
 FIGURES = {"box_ap50": "box AP50", "box_ap": "box AP", "oks_ap50": "OKS-AP50", "oks_ap": "OKS-AP", "rmse_px": "RMSE px", "pck": "PCK"}
 
 
 def register(app: typer.Typer) -> None:
-    app.command("simulate", epilog="Example: etholoop simulate --cycles 3 --seed 5 --keep")(simulate_command)
-    app.command("demo", epilog="The same as `etholoop simulate --cycles 2 --folder demo`.")(demo_command)
+    app.command(
+        "simulate", short_help="Whole cycles on synthetic animals.", epilog=examples("etholoop simulate --cycles 3 --seed 5 --keep")
+    )(simulate_command)
+    app.command(
+        "demo",
+        short_help="Two cycles on synthetic mice, in ./demo.",
+        epilog=examples("etholoop demo", "", "The same as `etholoop simulate --cycles 2 --folder demo`."),
+    )(demo_command)
 
 
 @dataclass(frozen=True)
@@ -114,25 +125,34 @@ def run(
     Raises:
         EthoLoopError: an unknown kind of noise, or the folder holds something.
     """
+    from etholoop import _warm
     from etholoop.commands import cycle
     from etholoop.commands.repro import repro
 
     clock, noise = clock or Clock(), _noise(world.noise)
     clock.say(f"making {world.n_sessions} synthetic recordings of {world.n_frames} frames (seed {world.seed})")
     project, scenes = make_project(folder, world, changes or {})
-    clock.say("cold start: no labels yet, so the first batch is chosen by looks")
-    repro(project, sync=False)
-    for number in range(1, n_cycles + 1):
-        asked = answer_all(project, scenes, noise, world.seed)
-        clock.say(
-            f"cycle {number}: the oracle labelled {asked['batch']} frames of the batch and {asked['held_out']} held-out ones; training"
-        )
-        repro(project)
-        cycle.close(project)
-        clock.say(f"cycle {number} closed: {_figures_line(cycle.ledgers(project)[-1])}")
+    with _warm.helpers():
+        clock.say("cold start: no labels yet, so the first batch is chosen by looks")
+        repro(project, ["select"], sync=False)
+        for number in range(1, n_cycles + 1):
+            asked = answer_all(project, scenes, noise, world.seed)
+            _one_cycle(project, number, asked, clock)
     ledgers = cycle.ledgers(project)
     _show_table(ledgers)
     return ledgers
+
+
+def _one_cycle(project: "Project", number: int, asked: Mapping[str, int], clock: Clock) -> None:
+    from etholoop.commands import cycle
+    from etholoop.commands.repro import repro
+
+    frames = f"{asked['batch']} frames of the batch and {asked['held_out']} held-out ones"
+    clock.say(f"cycle {number}: the oracle labelled {frames}; training")
+    # the report and MLflow are left to closing, which brings both up to date with the cycle's place in the history
+    repro(project, ["evaluate", "select"], sync=False)
+    cycle.close(project)
+    clock.say(f"cycle {number} closed: {_figures_line(cycle.ledgers(project)[-1])}")
 
 
 def make_project(folder: Path, world: World, changes: Mapping[str, Any]) -> "tuple[Project, dict[str, Scene]]":
@@ -162,18 +182,36 @@ def make_scenes(world: World) -> "dict[str, Scene]":
 
 
 def write_videos(scenes: "Mapping[str, Scene]", folder: Path) -> list[Path]:
-    """Render each scene into ``folder`` as ``<video id>.mp4``."""
-    from fractions import Fraction
+    """Render each scene into ``folder`` as ``<video id>.mp4``, one process per core where there is work for several."""
+    import os
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
 
     from tqdm import tqdm
 
+    paths = [folder / f"{video_id}.mp4" for video_id in scenes]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    n_workers = min(len(paths), cores, sum(scene.n_frames for scene in scenes.values()) // FRAMES_PER_WORKER)
+    if n_workers < 2:
+        for path, scene in tqdm(zip(paths, scenes.values(), strict=True), total=len(paths), desc="rendering", disable=None):
+            _write_scene(path, scene)
+        return paths
+    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
+        made = pool.map(_write_scene, paths, scenes.values())
+        for _ in tqdm(made, total=len(paths), desc="rendering", disable=None):
+            pass
+    return paths
+
+
+def _write_scene(path: Path, scene: "Scene") -> None:
+    from fractions import Fraction
+
+    import cv2
+
     from etholoop.io.video import write_video
 
-    paths = []
-    for video_id, scene in tqdm(scenes.items(), desc="rendering", disable=None):
-        paths.append(folder / f"{video_id}.mp4")
-        write_video(paths[-1], _frames(scene), Fraction(scene.fps))
-    return paths
+    cv2.setNumThreads(1)  # the scenes share the cores among themselves
+    write_video(path, _frames(scene), Fraction(scene.fps))
 
 
 def answer_all(project: "Project", scenes: "Mapping[str, Scene]", noise: "Noise | None", seed: int) -> dict[str, int]:
@@ -192,15 +230,6 @@ def answer_all(project: "Project", scenes: "Mapping[str, Scene]", noise: "Noise 
     snapshot.write(merged, project.snapshot)
     dvc.add(project, project.snapshot)
     return {name: len(table) for name, table in asked.items()}
-
-
-def merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings joined key by key; a value in ``changes`` wins."""
-    result = dict(content)
-    for key, value in changes.items():
-        below = result.get(key)
-        result[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
-    return result
 
 
 def _frames(scene: "Scene") -> Iterator[Any]:
@@ -228,18 +257,13 @@ def _write_metadata(sessions: list[str], folder: Path) -> Path:
 
 
 def _set_parameters(project: "Project", world: World, changes: Mapping[str, Any]) -> None:
-    """The project's params.yaml (that of the demo preset) with this world's splits and the changes asked for."""
-    import yaml
+    """Put this world's splits and the changes asked for into the project's params.yaml, comments kept."""
+    from etholoop.commands.params import merge_into
 
-    from etholoop.io import atomic
-    from etholoop.params import read_yaml
-
-    content = merged(read_yaml(project.params), {"split": {"assign": world.split()}})
+    merge_into(project.params, {"split": {"assign": world.split()}})
     if world.batch_size is not None:
-        content = merged(content, {"cycle": {"batch_size": world.batch_size}})
-    content = merged(content, changes)
-    head = "# Parameters of a simulated project: those of a new project with label_studio/presets/demo/params.yaml on top.\n"
-    atomic.write_text(project.params, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        merge_into(project.params, {"cycle": {"batch_size": world.batch_size}})
+    merge_into(project.params, changes)
 
 
 def _write_marker(project: "Project", world: World) -> None:

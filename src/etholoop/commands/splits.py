@@ -4,11 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from etholoop.commands._help import examples
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from etholoop.core.behavtrack_splits import Growth
     from etholoop.project import Project
+
+NO_SOURCES = "no sources yet; add some with `etholoop videos add PATH`"
 
 GROWTH_FILE = "data/raw/behavtrack_growth.json"
 
@@ -19,22 +23,28 @@ LEAK_WARNING = (
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Show the splits, or find a seed that fills train, val and test.", no_args_is_help=True)
-    group.command("show", help="Groups, videos, frames and share of each split.")(show)
-    group.command("suggest", help="The seed whose groups come nearest to the wanted shares of frames; labels are not looked at.")(suggest)
-    group.command("compat", epilog="Example: etholoop splits compat, and for the next cycle etholoop splits compat --grow")(compat)
+    group = typer.Typer(help="Which videos train the model and which judge it.", no_args_is_help=True)
+    group.command("show", epilog=examples("etholoop splits show"))(show)
+    group.command("suggest", short_help="A seed that fills train, val and test.", epilog=examples("etholoop splits suggest"))(suggest)
+    compat_examples = examples("etholoop splits compat           the first cycle", "etholoop splits compat --grow    the next one")
+    group.command("compat", short_help="BehavTrack's split, which leaks.", epilog=compat_examples)(compat)
     app.add_typer(group, name="splits")
 
 
 def show() -> None:
+    """Groups, videos, frames and share of each split."""
     from etholoop.core import splits
     from etholoop.io import tables
     from etholoop.project import find_project
     from etholoop.schema.splits import Splits
 
-    table = tables.read(find_project().splits, Splits)
+    project = find_project()
+    if not project.splits.is_file():
+        typer.echo("no splits yet; `etholoop repro split` makes them")
+        return
+    table = tables.read(project.splits, Splits)
     if table.empty:
-        typer.echo("no sources yet; add some with `etholoop videos add PATH`")
+        typer.echo(NO_SOURCES)
         return
     typer.echo(f"{'split':8}{'groups':>8}{'videos':>8}{'frames':>12}{'share':>9}")
     for row in splits.summary(table).itertuples(index=False):
@@ -47,6 +57,7 @@ def show() -> None:
 
 
 def suggest() -> None:
+    """The seed whose groups come nearest to the wanted shares of frames; labels are not looked at."""
     from etholoop import params as parameters
     from etholoop import registry
     from etholoop.commands.repro import repro
@@ -60,13 +71,15 @@ def suggest() -> None:
     params: Any = parameters.load(project.params, "split", registry.load("etholoop.stages", "split").Params)
     if params.mode != "group":
         raise EthoLoopError(f"split.mode is {params.mode}; only mode group goes by a seed that can be chosen this way.")
-    if not (project.manifest / "videos.parquet").is_file():
-        repro(project, ["manifest"], sync=False)
+    repro(project, ["manifest"], sync=False)  # does nothing when it knows all files already
     videos = tables.read(project.manifest / "videos.parquet", Videos)
     n_images = tables.read(project.manifest / "images.parquet", Images).groupby("video_id").size()
     n_frames = videos["video_id"].map(n_images).fillna(videos["n_frames"]).astype(int)  # folders may have holes in their numbering
     totals = n_frames.groupby(splits.groups_of(videos, params.group)).sum()
     sizes = dict(zip(totals.index.astype(str), totals.tolist(), strict=True))
+    if not sizes:
+        typer.echo(NO_SOURCES)
+        return
     if len(sizes) < len(splits.USED):
         typer.echo(
             f"{len(sizes)} groups ({', '.join(sizes) or 'none'}) cannot fill {', '.join(splits.USED)}: set `split: {{mode: blocks}}`"

@@ -115,16 +115,33 @@ def training(epochs: np.ndarray, losses: Mapping[str, np.ndarray], figures: Mapp
 @matplotlib.rc_context(LOOK)
 def by_video(names: Sequence[str], figures: Mapping[str, np.ndarray]) -> bytes:
     """One dot per held-out recording: what the mean hides."""
+    figure, axes = _dots(names, figures)
+    axes.set_xlim(0, 1.03)
+    axes.set_title("each held-out recording by itself")
+    return _png(figure)
+
+
+@matplotlib.rc_context(LOOK)
+def keypoint_errors(names: Sequence[str], figures: Mapping[str, np.ndarray]) -> bytes:
+    """One row per keypoint: name of the figure → pixels, one value per keypoint."""
+    figure, axes = _dots(names, figures)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("pixels")
+    axes.set_title("keypoint error on held-out recordings (lower is better)")
+    return _png(figure)
+
+
+def _dots(names: Sequence[str], figures: Mapping[str, np.ndarray]) -> tuple[Figure, Any]:
+    """A row per name, a marker per figure; the first name on top."""
     figure = _new_figure(9.6, 1.1 + 0.3 * len(names))
     axes = figure.subplots()
     for number, (name, values) in enumerate(figures.items()):
         places = np.arange(len(names)) + (number - (len(figures) - 1) / 2) * 0.16
         axes.plot(values, places, linestyle="", marker=MARKERS[number % 6], color=COLOURS[number % 6], markersize=6, label=name)
-    axes.set(yticks=np.arange(len(names)), xlim=(0, 1.03), ylim=(len(names) - 0.5, -0.5))
+    axes.set(yticks=np.arange(len(names)), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticklabels([name if len(name) <= 40 else f"{name[:39]}…" for name in names])
-    axes.set_title("each held-out recording by itself")
     _legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return _png(figure)
+    return figure, axes
 
 
 def _points_with_intervals(axes: Any, points: list[tuple[float, float, Interval | None]], title: str, number: int) -> None:

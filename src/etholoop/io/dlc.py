@@ -26,7 +26,7 @@ import numpy as np
 from etholoop.core.labels import box_around
 from etholoop.core.naming import source_id
 from etholoop.errors import EthoLoopError, FaultsError
-from etholoop.io import atomic, images
+from etholoop.io import atomic, image_numbers, images
 from etholoop.params import nearest, read_yaml
 from etholoop.schema.columns import frame_uid
 
@@ -69,6 +69,8 @@ class Project:
     empty_rows: list[Path]
     outside: list[str]
     videos: list[Path]
+    numbers: dict[str, dict[str, int]]
+    """Frame numbers of the labelled images, by folder and file name."""
 
 
 @dataclass(frozen=True)
@@ -85,30 +87,51 @@ class Reading:
     """True: keypoints outside of the image are left out and counted; otherwise they are faults."""
 
 
-def read_project(path: Path, reading: Reading | None = None, present: dict[str, list[Path]] | None = None) -> Project:
+def read_project(path: Path, reading: Reading | None = None, target: Path | None = None) -> Project:
     """Read a project folder or its configuration file.
 
     Args:
-        present: images that the target already holds, by folder name; they take part in numbering.
+        target: folder whose subfolders will hold the images; images that lie there already take part in numbering.
 
     Raises:
         EthoLoopError: no configuration, or no labels.
         FaultsError: all faulty rows of all files together.
     """
     reading = reading or Reading()
-    config_path = path / "config.yaml" if path.is_dir() else path
+    config_path = _configuration(path)
     config, root = read_yaml(config_path), config_path.parent
     skeleton, faults = skeleton_of(config, reading.species, str(config_path))
     found = _Found([], [], [], {}, faults)
-    for group in _label_files(root):
-        collected = _agreed(group, found.faults)
-        if collected is not None:
-            _read_frames(collected, skeleton, reading, (present or {}).get(collected.path.parent.name, []), found)
+    files = [collected for group in _label_files(root) if (collected := _agreed(group, found.faults))]
+    numbers = {}
+    for folder in {collected.path.parent for collected in files}:
+        names = {name for other in files if other.path.parent == folder for name in other.image_names}
+        numbers[folder.name] = _numbers(names, target / folder.name if target else None)
+    for collected in files:
+        _read_frames(collected, skeleton, reading, numbers[collected.path.parent.name], found)
     if found.faults:
-        raise FaultsError(str(config_path), found.faults, "Nothing was imported. Correct these labels in DeepLabCut, or the files.")
+        remedy = "Nothing was imported. Correct these labels in DeepLabCut, or the files."
+        hint = " --outside-is-missing leaves out the keypoints outside of the image." if found.outside else ""
+        raise FaultsError(str(config_path), found.faults, remedy + hint)
     image_files = {name: sorted(paths) for name, paths in sorted(found.images.items())}
     videos = sorted(item for item in (root / "videos").glob("*") if item.is_file() and not item.name.startswith("."))
-    return Project(found.frames, image_files, skeleton, sorted(set(found.empty)), found.outside, videos)
+    return Project(found.frames, image_files, skeleton, sorted(set(found.empty)), found.outside, videos, numbers)
+
+
+def _configuration(path: Path) -> Path:
+    """The project's config.yaml.
+
+    Raises:
+        EthoLoopError: there is none; other YAML files of the folder are named.
+    """
+    given = path / "config.yaml" if path.is_dir() else path
+    if given.is_file():
+        return given
+    if not path.exists():
+        raise EthoLoopError(f"{path}: not found. Give the folder of a DeepLabCut project, which holds config.yaml and labeled-data.")
+    others = sorted(file.name for file in path.glob("*.y*ml"))
+    hint = f" One of these may be it: {', '.join(others)}; give its path." if others else ""
+    raise EthoLoopError(f"{path}: no config.yaml here. Give the folder of a DeepLabCut project, which holds it beside labeled-data.{hint}")
 
 
 @dataclass
@@ -196,15 +219,14 @@ def _same(one: Collected, other: Collected) -> bool:
 # --- rows to records ---------------------------------------------------------------------------------------------------------------
 
 
-def _read_frames(collected: Collected, skeleton: dict[str, Any], reading: Reading, present: list[Path], found: _Found) -> None:
-    """Add the rows of one file to what was found."""
+def _read_frames(collected: Collected, skeleton: dict[str, Any], reading: Reading, numbers: dict[str, int], found: _Found) -> None:
+    """Add the rows of one file to what was found; ``numbers`` are those of the folder's images, by name."""
     folder = collected.path.parent
     faults = _file_faults(collected, skeleton["keypoints"])
     found.faults += faults
     if faults:
         return
     found.images.setdefault(folder.name, set()).update(folder / name for name in collected.image_names)
-    numbers = _numbers(folder, collected.image_names, present)
     for name, row in zip(collected.image_names, collected.values, strict=True):
         height, width = images.read_rgb(folder / name).shape[:2]
         placed, row_faults, outside = _placed(collected.columns, row, (width, height))
@@ -237,10 +259,13 @@ def _repeated(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 
-def _numbers(folder: Path, names: Sequence[str], present: Iterable[Path]) -> dict[str, int]:
-    """Frame numbers of images by file name, as the manifest gives them to the folder that will hold these and the present ones."""
-    paths = {folder / name for name in [*names, *(path.name for path in present)]}
-    return {path.name: number for number, path in images.frame_numbers(paths).items()}
+def _numbers(names: Iterable[str], target: Path | None) -> dict[str, int]:
+    """Frame numbers of images by file name, as the folder that will hold them gives them."""
+    present = image_numbers.image_names(target) if target else []
+    listed = image_numbers.read_list(target) if target else {}
+    names = list(names)
+    numbers = image_numbers.settled(present, listed, dict.fromkeys(names))[0]
+    return {name: numbers[name] for name in names}
 
 
 def _placed(columns: Columns, row: np.ndarray, size: tuple[int, int]) -> tuple[dict[str, dict[str, list[float]]], list[str], list[str]]:

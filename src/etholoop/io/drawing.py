@@ -12,6 +12,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from etholoop.core.affine import Affine
+
 Role = Literal["truth", "prediction"]
 Colour = tuple[int, int, int]
 
@@ -37,6 +39,11 @@ class Animal:
     box: np.ndarray
     keypoints: np.ndarray
     name: str = ""
+
+
+def moved(animal: Animal, affine: Affine) -> Animal:
+    """The animal in other pixels."""
+    return animal if affine.is_identity else Animal(affine.boxes(animal.box), affine.points(animal.keypoints), animal.name)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
-"""Still images: RGB arrays from and to PNG and JPEG files, and folders of numbered images."""
+"""Still images: RGB arrays from and to PNG and JPEG files."""
 
-import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -64,33 +62,9 @@ def write_rgb(path: Path, image: np.ndarray) -> None:
         atomic.write_bytes(path, encode_png(image))
 
 
-def frame_numbers(paths: Iterable[Path]) -> dict[int, Path]:
-    """Number the images of one folder, ascending.
-
-    The number is the last integer in the file name if that tells all files apart, else the position in natural order
-    (``img2`` before ``img10``).
-    """
-    ordered = sorted(paths, key=_natural_key)
-    numbers = [_trailing_number(path) for path in ordered]
-    if None in numbers or len(set(numbers)) < len(numbers):
-        return dict(enumerate(ordered))
-    return dict(sorted((number, path) for number, path in zip(numbers, ordered, strict=True) if number is not None))
-
-
 def is_image(path: Path) -> bool:
     """Whether the name is that of an image; hidden files are not."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def _trailing_number(path: Path) -> int | None:
-    found = re.findall(r"[0-9]+", path.stem)
-    number = int(found[-1]) if found else None
-    return number if number is None or number < 10**12 else None
-
-
-def _natural_key(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.split(r"([0-9]+)", path.name)
-    return [(0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part) for part in parts]
 
 
 def _content(path: Path) -> bytes:

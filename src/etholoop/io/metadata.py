@@ -44,7 +44,7 @@ def read(path: Path) -> list[Row]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FaultsError(str(path), [f"byte {error.start} is not UTF-8 text"], "Save the file as CSV in UTF-8.") from None
-    lines = csv.reader(io.StringIO(text, newline=""), strict=False)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=False, delimiter=_delimiter(text))
     header = [name.strip() for name in next(lines, list(COLUMNS))]
     faults = _header_faults(header)
     if faults:
@@ -63,12 +63,17 @@ def read(path: Path) -> list[Row]:
 
 def write(rows: Iterable[Row], path: Path) -> None:
     """Write rows sorted by path, all or nothing."""
+    atomic.write_text(path, dumps(rows))
+
+
+def dumps(rows: Iterable[Row]) -> str:
+    """Rows sorted by path, as the text of the file."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     for row in sorted(rows, key=lambda row: row.path):
         table.writerow([row.path, *(row.fields.get(name, "") for name in FIELDS)])
-    atomic.write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def unknown_paths(rows: Iterable[Row], known: Iterable[str]) -> list[str]:
@@ -129,6 +134,12 @@ def match(pattern: str, stem: str) -> dict[str, str] | None:
 def clean_path(text: str) -> str:
     """A path as it is compared: composed Unicode, ``/`` between folders, no ``./`` in front."""
     return unicodedata.normalize("NFC", text.strip().replace("\\", "/")).removeprefix("./").removeprefix("data/raw/").rstrip("/")
+
+
+def _delimiter(text: str) -> str:
+    """Spreadsheet programs of many countries write semicolons."""
+    first = text.split("\n", 1)[0]
+    return ";" if ";" in first and "," not in first else ","
 
 
 def _header_faults(header: list[str]) -> list[str]:

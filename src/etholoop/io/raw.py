@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from etholoop.core.naming import source_id
 from etholoop.io import images
+from etholoop.io.image_numbers import LIST, last_number
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mjpeg", ".mjpg", ".ogv"),
@@ -27,11 +28,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class PutAside:
-    """A file that is not used: a row of the quarantine table."""
+    """A file that is not used: a row of the quarantine table. ``frame``: number of a single image of a folder."""
 
     path: str
     reason: str
     detail: str
+    frame: int | None = None
 
 
 def scan(raw: Path) -> tuple[list[Candidate], list[PutAside]]:
@@ -41,7 +43,8 @@ def scan(raw: Path) -> tuple[list[Candidate], list[PutAside]]:
     for _, files in _folders(raw / "videos"):
         for path in files:
             _sort_in(_video(raw, path), candidates, aside)
-    for folder, files in _folders(raw / "images"):
+    for folder, names in _folders(raw / "images"):
+        files = [path for path in names if path.name != LIST or folder == raw / "images"]
         strays = {path: _stray_image(raw, path) for path in files}
         aside += [fault for fault in strays.values() if fault]
         pictures = tuple(path for path in files if strays[path] is None)
@@ -89,6 +92,8 @@ def _stray_image(raw: Path, path: Path) -> PutAside | None:
     """Why a file below ``data/raw/images`` is not an image of a folder; None if it is."""
     below = path.relative_to(raw).as_posix()
     fault = _not_a_file(path, below)
+    if fault and images.is_image(path) and not (path.parent / LIST).is_file():
+        return replace(fault, frame=last_number(path.name))
     if fault:
         return fault
     if not images.is_image(path):

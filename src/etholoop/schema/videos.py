@@ -1,4 +1,4 @@
-"""Videos: every source of frames, and the files that were put aside."""
+"""Videos: every source of frames, the frames in them that cannot be used, and the files that were put aside."""
 
 import pandera.pandas as pa
 
@@ -9,8 +9,10 @@ Videos = pa.DataFrameSchema(
         "video_id": video_id(),
         "kind": pa.Column(str, pa.Check.isin(["video", "images"])),
         "path": text(description="below data/raw, with / between folders"),
-        "sha256": text(description="of the file; of the sorted image digests for a folder"),
-        "n_frames": integer("frames that decode, from the demux index; for images one more than the highest number", pa.Check.ge(1)),
+        "sha256": text(description="of the file; for a folder of the numbers and digests of its images"),
+        "n_frames": integer(
+            "frame numbers there are, those of schema Gaps included; for images one more than the highest number", pa.Check.ge(1)
+        ),
         "n_frames_header": pa.Column("Int64", nullable=True, description="what the container claims"),
         "fps_num": integer("0 for images", pa.Check.ge(0)),
         "fps_den": integer("", pa.Check.ge(1)),
@@ -32,11 +34,30 @@ Videos = pa.DataFrameSchema(
 )
 
 Quarantine = pa.DataFrameSchema(
-    {"path": text(), "reason": text(description="one word"), "detail": text(description="a sentence for people")},
+    {
+        "path": text(),
+        "reason": text(description="one word"),
+        "detail": text(description="a sentence for people"),
+        "frame": pa.Column("Int64", nullable=True, required=False, description="number of a single image of a folder"),
+    },
     strict=True,
     ordered=True,
     unique=["path"],
 )
+
+Gaps = pa.DataFrameSchema(
+    {
+        "video_id": video_id(),
+        "start_frame": frame(),
+        "stop_frame": integer("the first frame after the gap", pa.Check.gt(0)),
+        "reason": text(description="why these frames cannot be used: one word"),
+    },
+    checks=pa.Check(lambda table: table["stop_frame"] > table["start_frame"], name="stop_frame after start_frame"),
+    strict=True,
+    ordered=True,
+    unique=["video_id", "start_frame"],
+)
+"""Frames of videos that are damaged, missing, or made from such frames; their numbers are never given out."""
 
 Images = pa.DataFrameSchema(
     {"video_id": video_id(), "frame": frame(), "path": text(description="below data/raw"), "sha256": text()},

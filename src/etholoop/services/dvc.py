@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from etholoop import _warm
 from etholoop.errors import EthoLoopError
 from etholoop.project import Project
 from etholoop.services import process
+
+SETTINGS = "[core]\n    analytics = false\n    check_update = false\n    autostage = true\n"
 
 
 def init(project: Project) -> None:
@@ -17,24 +21,76 @@ def init(project: Project) -> None:
     if (project / ".dvc/config").is_file():
         return
     process.run(["dvc", "init", "--quiet"], project.root)
-    settings = {"core.analytics": "false", "core.check_update": "false", "core.autostage": "true"}
-    for name, value in settings.items():
-        process.run(["dvc", "config", name, value], project.root)
+    # a new config is empty; written here, because each `dvc config` is a program start for one line
+    (project / ".dvc/config").write_text(SETTINGS, encoding="utf-8")
+    process.run(["git", "add", ".dvc/config"], project.root)
 
 
-def add(project: Project, path: Path) -> None:
-    """Version a file or folder; its ``.dvc`` file is staged in Git."""
-    process.run(["dvc", "add", "--quiet", str(path.relative_to(project.root))], project.root)
+def add(project: Project, *paths: Path) -> None:
+    """Version files or folders; their ``.dvc`` files are staged in Git."""
+    process.run(["dvc", "add", "--quiet", *(str(path.relative_to(project.root)) for path in paths)], project.root)
 
 
-def repro(project: Project, targets: list[str], *, dry: bool = False) -> None:
-    """Rebuild what changed, output to the terminal.
+LINKS = "reflink,hardlink,copy"
+"""DVC's ways to bring a file from its cache, the first that works. Linked files are read-only: programs must make new ones."""
+
+
+def prefer_links(project: Project) -> None:
+    """From now on DVC links files to its cache, in this project; a choice that was made already stays."""
+    if not process.run(["dvc", "config", "cache.type"], project.root, ok=(0, 251)).strip():
+        process.run(["dvc", "config", "cache.type", LINKS], project.root)
+        process.run(["git", "add", ".dvc/config"], project.root)
+
+
+def share(project: Project, files: Mapping[Path, Path]) -> None:
+    """Make a versioned file, its object in the cache and the file it came from one and the same on disk (hard links).
+
+    DVC copies a folder's files into its cache, so a linked recording would take its size twice. DVC makes what is in its cache
+    read-only, and with it the file that it came from; it notices by the digest when that one is changed all the same.
+
+    Args:
+        files: where each file came from, by its place in a folder that was versioned with :func:`add`.
+
+    Raises:
+        EthoLoopError: the cache lies on another disk.
+    """
+    cache = (project.root / process.run(["dvc", "cache", "dir"], project.root).strip()) / "files/md5"
+    digests: dict[Path, str] = {}
+    for pointer in sorted({_pointer(project, place) for place in files}):
+        folder = pointer.with_suffix("")
+        content = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]["md5"]
+        listed = json.loads((cache / content[:2] / content[2:]).read_text(encoding="utf-8"))
+        digests |= {folder / item["relpath"]: item["md5"] for item in listed}
+    for place, source in files.items():
+        for other in (place, cache / digests[place][:2] / digests[place][2:]):
+            if not other.samefile(source):
+                _replace_by_link(other, source.resolve())
+
+
+def _pointer(project: Project, place: Path) -> Path:
+    """The ``.dvc`` file of the folder that holds a file."""
+    return next(path for folder in place.relative_to(project.root).parents if (path := project.root / f"{folder}.dvc").is_file())
+
+
+def _replace_by_link(path: Path, source: Path) -> None:
+    temporary = path.with_name(f".{path.name}.link")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.hardlink_to(source)
+    except OSError as error:
+        raise EthoLoopError(f"{source}: is added, but cannot share its room with {path} ({error.strerror}).") from error
+    temporary.replace(path)
+
+
+def repro(project: Project, targets: list[str]) -> None:
+    """Rebuild what changed, output to the terminal; without targets the whole pipeline.
 
     Raises:
         EthoLoopError: a stage failed; what it said stands above.
     """
-    arguments = ["dvc", "repro", *(["--dry"] if dry else []), *targets]
-    if process.stream(arguments, project.root) != 0:
+    with _warm.helpers():
+        status = process.stream(["dvc", "repro", *targets], project.root)
+    if status != 0:
         raise EthoLoopError("dvc repro stopped: the stage named above failed and said why. Nothing after it has been run.")
 
 
@@ -56,8 +112,12 @@ def lock(project: Project) -> dict[str, Any]:
 
 
 def lock_digest(project: Project) -> str:
-    """MD5 of ``dvc.lock``, the kind of digest DVC itself uses."""
-    return hashlib.md5((project / "dvc.lock").read_bytes(), usedforsecurity=False).hexdigest()
+    return file_md5(project / "dvc.lock")
+
+
+def file_md5(path: Path) -> str:
+    """MD5 of a file, the kind of digest DVC itself uses."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def output_digest(stages: dict[str, Any], stage: str, path: str) -> str | None:

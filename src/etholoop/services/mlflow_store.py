@@ -8,7 +8,8 @@ import csv
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ class StageRecord:
     tags: dict[str, str]
     curves: Path | None = None
     artifacts: list[Path] = field(default_factory=list)
+    figures: Callable[[], Mapping[str, bytes]] | None = None
+    """Makes pictures by file name, asked only when the run is new."""
     dataset_digest: str | None = None
 
 
@@ -121,11 +124,30 @@ def _fill(client: MlflowClient, run_id: str, record: StageRecord) -> None:
         _log_curves(client, run_id, record.curves)
     for path in record.artifacts:
         client.log_artifact(run_id, str(path))
+    if record.figures is not None:
+        _log_files(client, run_id, record.figures(), "figures")
     if record.dataset_digest:
         source = CodeDatasetSource(tags={"kind": "dvc", "path": "data/datasets/pose"})
         dataset = MetaDataset(source=source, name="pose", digest=record.dataset_digest)
         with mlflow.start_run(run_id=run_id):
             mlflow.log_input(dataset, context="training")
+
+
+def _log_files(client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="etholoop-figures-") as temporary:
+        for name, content in files.items():
+            path = Path(temporary) / name
+            path.write_bytes(content)
+            client.log_artifact(run_id, str(path), folder)
+
+
+def log_page(client: MlflowClient, run_id: str, page: Path, digest: str) -> bool:
+    """Keep a page with a run in place of an older one; False when it is there already, known by the tag ``page.md5``."""
+    if client.get_run(run_id).data.tags.get("page.md5") == digest:
+        return False
+    client.log_artifact(run_id, str(page))
+    client.set_tag(run_id, "page.md5", digest)
+    return True
 
 
 def _log_curves(client: MlflowClient, run_id: str, path: Path) -> None:

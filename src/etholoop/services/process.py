@@ -8,10 +8,16 @@ from pathlib import Path
 from etholoop.errors import EthoLoopError
 
 
-def environment() -> dict[str, str]:
-    """The present environment with this Python's own programs (dvc, etholoop) first on the path."""
+def environment(folder: Path) -> dict[str, str]:
+    """The present environment with this Python's own programs (dvc, etholoop) first on the path, and the code of the project first."""
     own = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": os.pathsep.join([own, os.environ.get("PATH", "")]), "DVC_NO_ANALYTICS": "1"}
+    found = {**os.environ, "PATH": os.pathsep.join([own, os.environ.get("PATH", "")]), "DVC_NO_ANALYTICS": "1"}
+    code = folder.resolve() / "src"
+    if (code / "etholoop/__main__.py").is_file() and found.get("ETHOLOOP_CODE") != str(code):
+        # what `etholoop` does for itself by starting a second time, see __main__.run_project_code
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(code), found.get("PYTHONPATH")]))
+        found["ETHOLOOP_CODE"] = str(code)
+    return found
 
 
 def run(arguments: list[str], folder: Path, *, ok: tuple[int, ...] = (0,)) -> str:
@@ -21,7 +27,7 @@ def run(arguments: list[str], folder: Path, *, ok: tuple[int, ...] = (0,)) -> st
         EthoLoopError: the program is missing or ended with an unexpected status; its last lines are in the message.
     """
     try:
-        done = subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(arguments, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise EthoLoopError(f"{arguments[0]} is not installed. `etholoop doctor` says how to get it.") from None
     if done.returncode not in ok:
@@ -33,6 +39,6 @@ def run(arguments: list[str], folder: Path, *, ok: tuple[int, ...] = (0,)) -> st
 def stream(arguments: list[str], folder: Path) -> int:
     """Run a program with its output going straight to the terminal; returns the exit status."""
     try:
-        return subprocess.run(arguments, cwd=folder, env=environment(), check=False).returncode
+        return subprocess.run(arguments, cwd=folder, env=environment(folder), check=False).returncode
     except FileNotFoundError:
         raise EthoLoopError(f"{arguments[0]} is not installed. `etholoop doctor` says how to get it.") from None

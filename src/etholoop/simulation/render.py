@@ -12,11 +12,8 @@ import numpy as np
 
 from etholoop.simulation import body, randomness
 from etholoop.simulation.behaviour import LOCOMOTE
-from etholoop.simulation.coded import coded_frame, read_code
 from etholoop.simulation.looks import Arena, Coat, luminance
 from etholoop.simulation.scene import Scene
-
-__all__ = ["coded_frame", "read_code", "render"]
 
 SCALE = 3
 SHIFT = 4

@@ -20,6 +20,7 @@ from etholoop.schema.predictions import Detections, PredictedFrames, PredictedKe
 from etholoop.schema.selection import Selection
 from etholoop.schema.splits import Splits
 from etholoop.schema.videos import Quarantine, Videos
+from etholoop.stages._normalised import pictures
 from etholoop.stages.select import Cycle
 
 GATES = ("videos", "labels", "dataset", "predictions")
@@ -45,14 +46,15 @@ class Inputs:
         self.predicted_keypoints = tables.read(project.pose_predictions / "keypoints.parquet", PredictedKeypoints)
         self.matches = _table(project.evaluation / "matches.parquet", Matches)
         self.errors = _table(project.evaluation / "keypoint_errors.parquet", KeypointErrors)
+        self.pictures = pictures(project)
         self.batch = tables.read(project.selection / "batch.parquet", Selection)
         self.held_out = tables.read(project.selection / "held_out.parquet", Selection)
-        self.selection = _record(project.selection / "summary.json")
-        self.evaluation = _record(project.metrics / "evaluate.json")
-        self.training = _record(project.metrics / "pose_train.json")
-        self.refining = _record(project.metrics / "refine_train.json")
-        self.model = _record(project.pose_model / "status.json")
-        self.gates = {name: _record(project.gates / f"{name}.json") for name in GATES}
+        self.selection = record(project.selection / "summary.json")
+        self.evaluation = record(project.metrics / "evaluate.json")
+        self.training = record(project.metrics / "pose_train.json")
+        self.refining = record(project.metrics / "refine_train.json")
+        self.model = record(project.pose_model / "status.json")
+        self.gates = {name: record(project.gates / f"{name}.json") for name in GATES}
         self.closed = history.read(project.metrics / "history.csv")
 
     @cached_property
@@ -74,14 +76,20 @@ class Inputs:
 
     def plot(self, name: str) -> pd.DataFrame:
         """A table of metrics/plots; empty if it was not written or holds nothing."""
-        path = self.project.metrics / "plots" / f"{name}.csv"
-        return pd.read_csv(path) if path.is_file() and path.stat().st_size > 1 else pd.DataFrame()
+        return plot(self.project, name)
+
+
+def plot(project: Project, name: str) -> pd.DataFrame:
+    """A table of metrics/plots; empty if it was not written or holds nothing."""
+    path = project.metrics / "plots" / f"{name}.csv"
+    return pd.read_csv(path) if path.is_file() and path.stat().st_size > 1 else pd.DataFrame()
+
+
+def record(path: Path) -> dict[str, Any]:
+    """A JSON object; empty if it was not written."""
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _table(path: Path, schema: Any) -> pd.DataFrame:
     return tables.read(path, schema) if path.is_file() else tables.empty(schema)
-
-
-def _record(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return content if isinstance(content, dict) else {}

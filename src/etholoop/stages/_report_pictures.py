@@ -29,8 +29,8 @@ class Pictures:
         self.inputs, self.width_px = inputs, width_px
         names = inputs.skeleton.keypoint_names
         self.edges = [(names.index(first), names.index(second)) for first, second in inputs.skeleton.edges]
-        self.truth = animals_of(inputs.boxes, inputs.keypoints, names, named=False)
-        self.predicted = animals_of(inputs.detections, inputs.predicted_keypoints, names, named=True)
+        self.truth = _in_pictures(animals_of(inputs.boxes, inputs.keypoints, names, named=False), inputs)
+        self.predicted = _in_pictures(animals_of(inputs.detections, inputs.predicted_keypoints, names, named=True), inputs)
         confident = inputs.detections["confidence"] >= SHOWN_CONFIDENCE
         self.sure = set(inputs.detections.loc[confident, [*KEY, "instance"]].itertuples(index=False, name=None))
         self.paths = {(video, frame): inputs.project.pose_dataset / path for video, frame, path in _rows(inputs.dataset, "image")}
@@ -90,6 +90,15 @@ class Pictures:
             note,
             "" if row["acquisition"] == "held_out" else row["acquisition"],
         )
+
+
+def _in_pictures(animals: Animals, inputs: Inputs) -> Animals:
+    """Animals in the pixels of the kept images, which are those of the normalised sources."""
+    way = {video_id: picture.affine for video_id, picture in inputs.pictures.items()}
+    return {
+        (video_id, frame): {number: drawing.moved(animal, way[video_id]) for number, animal in found.items()}
+        for (video_id, frame), found in animals.items()
+    }
 
 
 def _with_touching(box: np.ndarray, animals: Sequence[Animal]) -> np.ndarray:
@@ -164,6 +173,18 @@ def by_video_chart(table: pd.DataFrame, names: Mapping[str, str]) -> Picture | N
     }
     words = "; ".join(f"{video} {text}" for video, text in values.items())
     return Picture(data_uri(charts.by_video(list(values), figures)), f"Each held-out recording: {words}.")
+
+
+def keypoint_chart(points: Mapping[str, Mapping[str, Any]]) -> Picture | None:
+    """Median and RMSE of each keypoint; None where nothing was compared."""
+    rows = {name: row for name, row in points.items() if row.get("median_px") is not None and row.get("rmse_px") is not None}
+    if not rows:
+        return None
+    figures = {
+        title: np.array([row[key] for row in rows.values()], dtype=float) for key, title in (("median_px", "median"), ("rmse_px", "RMSE"))
+    }
+    words = "; ".join(f"{name} {row['median_px']:.2f} and {row['rmse_px']:.2f}" for name, row in rows.items())
+    return Picture(data_uri(charts.keypoint_errors(list(rows), figures)), f"Median and RMSE of each keypoint in pixels: {words}.")
 
 
 def _rows(table: pd.DataFrame, column: str) -> Any:

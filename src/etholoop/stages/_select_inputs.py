@@ -20,6 +20,7 @@ from etholoop.schema.frames import Frames
 from etholoop.schema.predictions import Detections, Embeddings, PredictedFrames, PredictedKeypoints
 from etholoop.schema.splits import Splits
 from etholoop.schema.videos import Videos
+from etholoop.stages._normalised import pictures
 
 KEY = ["video_id", "frame"]
 
@@ -40,6 +41,7 @@ class Inputs:
         self.keypoints = tables.read(predictions / "keypoints.parquet", PredictedKeypoints)
         self.embeddings = tables.read(predictions / "embeddings.parquet", Embeddings)
         self.skeleton = read_skeleton(project.skeleton)
+        self.pictures = pictures(project)
 
     @property
     def has_model(self) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -52,8 +51,8 @@ def run(project: Project, params: Params) -> None:
     skeleton, ethogram = read_skeleton(project.skeleton), read_ethogram(project.ethogram)
     videos, images = tables.read(project.manifest / "videos.parquet", Videos), tables.read(project.manifest / "images.parquet", Images)
     quarantine = tables.read(project.manifest / "quarantine.parquet", Quarantine)
-    extents = _extents(videos, images)
-    frames, behaviours, dropped = _without_quarantine(given, _quarantined(quarantine, images), extents)
+    extents = extents_of(videos, images)
+    frames, behaviours, dropped = _without_quarantine(given, _quarantined(quarantine), extents)
     faults = _faults(frames, behaviours, skeleton, ethogram, extents, clip=params.out_of_frame == "clip")
     if faults:
         raise FaultsError(str(project.snapshot), faults, REMEDY)
@@ -62,7 +61,8 @@ def run(project: Project, params: Params) -> None:
     _write(project, rows, dropped + lost, _status(given, rows, dropped + lost, params))
 
 
-def _extents(videos: pd.DataFrame, images: pd.DataFrame) -> dict[str, Extent]:
+def extents_of(videos: pd.DataFrame, images: pd.DataFrame) -> dict[str, Extent]:
+    """Size and frames of every source of the manifest."""
     numbers: dict[str, set[int]] = {}
     for image in images.to_dict("records"):
         numbers.setdefault(image["video_id"], set()).add(int(image["frame"]))
@@ -73,38 +73,17 @@ def _extents(videos: pd.DataFrame, images: pd.DataFrame) -> dict[str, Extent]:
     return extents
 
 
-def _quarantined(quarantine: pd.DataFrame, images: pd.DataFrame) -> dict[str, str]:
+def _quarantined(quarantine: pd.DataFrame) -> dict[str, str]:
     """Reasons by what cannot be used: the id that a file in quarantine would have had, or the uid of a single image."""
-    from etholoop.io.images import is_image
-
-    reasons, single = {}, []
-    for row in quarantine.itertuples(index=False):
-        kind, _, name = str(row.path).partition("/")
-        if kind == "images" and is_image(Path(name)):
-            single.append(row)
-        else:
-            reasons[source_id(name, is_folder=kind == "images")] = _reason(row)
-    return reasons | _quarantined_images(single, images)
-
-
-def _quarantined_images(rows: list[Any], images: pd.DataFrame) -> dict[str, str]:
-    """Reasons by uid. An image's number comes from all names of its folder, as in the manifest."""
-    from etholoop.io.images import frame_numbers
-
     reasons = {}
-    by_path = {Path(row.path): row for row in rows}
-    for folder in sorted({path.parent for path in by_path}):
-        broken = [path for path in by_path if path.parent == folder]
-        good = [Path(path) for path in images["path"] if Path(path).parent == folder]
-        video_id = source_id(folder.as_posix().removeprefix("images/"), is_folder=True)
-        for number, path in frame_numbers([*broken, *good]).items():
-            if path in by_path:
-                reasons[frame_uid(video_id, number)] = _reason(by_path[path])
+    for row in quarantine.to_dict("records"):
+        kind, _, name = row["path"].partition("/")
+        reason = f"in quarantine: {row['reason']} ({row['path']})"
+        if pd.notna(row.get("frame")):
+            reasons[frame_uid(source_id(name.rpartition("/")[0], is_folder=True), int(row["frame"]))] = reason
+        else:
+            reasons[source_id(name, is_folder=kind == "images")] = reason
     return reasons
-
-
-def _reason(row: Any) -> str:
-    return f"in quarantine: {row.reason} ({row.path})"
 
 
 def _without_quarantine(

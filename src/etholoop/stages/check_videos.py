@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from etholoop.io import tables
 from etholoop.params import Section
 from etholoop.project import Project
-from etholoop.schema.videos import Images, Quarantine, Videos
+from etholoop.schema.videos import Gaps, Images, Quarantine, Videos
 from etholoop.stages import _gate
 
 if TYPE_CHECKING:
@@ -28,4 +28,5 @@ def gate(project: Project, params: Params) -> "Gate":
         tables.read(project.manifest / "videos.parquet", Videos),
         tables.read(project.manifest / "quarantine.parquet", Quarantine),
         tables.read(project.manifest / "images.parquet", Images),
+        tables.read(project.manifest / "gaps.parquet", Gaps),
     )

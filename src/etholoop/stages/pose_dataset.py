@@ -1,11 +1,13 @@
 """pose_dataset: labels + splits + images → a data set in YOLO's layout.
 
-Images keep the resolution of their source. A frame labelled "no animal" has an empty label file; unusable frames and frames of
+Images are those of the normalised source, labels are moved into their pixels; by default both are the source's own. An animal that
+lies outside of a cut picture is not in its label file. A frame labelled "no animal" has an empty label file; unusable frames and frames of
 the gap between blocks are left out and counted.
 """
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
+from etholoop.core.picture_labels import into_picture
 from etholoop.core.splits import group_of, split_of
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import atomic, tables
@@ -27,6 +30,7 @@ from etholoop.schema.frames import Frames
 from etholoop.schema.skeleton import Skeleton
 from etholoop.schema.splits import Splits
 from etholoop.schema.videos import Images, Videos
+from etholoop.stages._normalised import read_normalised
 
 if TYPE_CHECKING:
     from etholoop.io.sources import Source
@@ -35,7 +39,7 @@ USED = ("train", "val", "test")
 
 
 class Params(Section):
-    """Nothing to choose: images are lossless PNG in source resolution, the network scales them."""
+    """Nothing to choose: images are lossless PNG as large as the normalised source, the network scales them."""
 
 
 def run(project: Project, params: Params) -> None:
@@ -51,7 +55,7 @@ def run(project: Project, params: Params) -> None:
     )
     boxes = tables.read(project.annotations / "boxes.parquet", Boxes)
     keypoints = tables.read(project.annotations / "keypoints.parquet", Keypoints)
-    sources = open_sources(project.root, videos, images)
+    sources = open_sources(project.root, videos, images, read_normalised(project))
     wanted = labelled[labelled["split"].isin(USED)]
     texts = label_texts(wanted, boxes, keypoints, sources, skeleton)
     with atomic.new_folder(project.pose_dataset) as folder:
@@ -93,17 +97,26 @@ def label_texts(
 
     arrays = instance_arrays(boxes, keypoints, skeleton)
     texts: dict[tuple[str, int], list[str]] = {}
-    faults = []
+    faults, n_outside = [], 0
     row: Any
     nothing = np.zeros((0, 4)), np.zeros(0, int), np.zeros((0, len(skeleton.keypoints), 3))
     for row in frames.itertuples(index=False):
         source = sources[row.video_id]
+        size = source.width, source.height
         try:
-            texts[row.video_id, row.frame] = lines(*arrays.get((row.video_id, row.frame), nothing), source.width, source.height)
+            labelled = arrays.get((row.video_id, row.frame), nothing)
+            animals = into_picture(labelled, source.affine, *size)
+            n_outside += len(labelled[0]) - len(animals[0])
+            texts[row.video_id, row.frame] = lines(*animals, *size)
         except EthoLoopError as error:
             faults.append(f"{frame_uid(row.video_id, row.frame)}: {error}")
     if faults:
         raise FaultsError("labels for the pose data set", faults, "Correct these labels; nothing was written.")
+    if n_outside:
+        print(
+            f"pose data set: {n_outside} labelled animals lie outside of the pictures that normalise cuts and are left out.",
+            file=sys.stderr,
+        )
     return texts
 
 
@@ -135,7 +148,7 @@ def instance_arrays(
 
 
 def extracted_images(project: Project) -> dict[tuple[str, int], Path]:
-    """Images in source resolution that the frames stage has already made, lossless ones only."""
+    """Images that the frames stage has already made, lossless ones only."""
     table = tables.read(project.frames / "frames.parquet", Frames)
     rows = zip(table["video_id"], table["frame"], table["path"], strict=True)
     return {(video_id, int(frame)): project.frames / path for video_id, frame, path in rows if path.endswith(".png")}

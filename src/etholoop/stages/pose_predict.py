@@ -1,11 +1,13 @@
 """pose_predict: the trained model looks at frames → boxes, probabilities of every class, keypoints, embeddings.
 
-Results are kept per source, so a new video costs one video. Without a model all tables are empty.
+Results are kept in pieces of at most 500 frames, so a new video costs one video and a kill one piece. Without a model all tables are empty.
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pydantic import Field
-from tqdm import tqdm
 
 from etholoop import registry
+from etholoop.core.chunks import chunks, label_of
+from etholoop.core.picture_labels import into_source
 from etholoop.errors import EthoLoopError
 from etholoop.io import atomic, tables
 from etholoop.io.memo import Memo, digest, file_digest
@@ -26,14 +29,24 @@ from etholoop.schema.annotations import LabelledFrames
 from etholoop.schema.frames import Frames
 from etholoop.schema.predictions import Detections, Embeddings, PredictedFrames, PredictedKeypoints
 from etholoop.schema.skeleton import Skeleton
-from etholoop.schema.videos import Images, Videos
+from etholoop.stages._map import Unit, map_memo
+from etholoop.stages._pieces import Strip, run_names
+from etholoop.stages._sources import project_sources, source_of
 
 if TYPE_CHECKING:
     from etholoop.io.sources import Source
     from etholoop.modeling.records import Prediction
 
-VERSION = 1
+VERSION = 2
 """To be changed with the meaning of the tables, so that old results in the memo are not used."""
+
+DETECTORS, REFINERS = "etholoop.modeling.detectors", "etholoop.modeling.refiners"
+
+PREDICT_S = 0.1
+"""Rough seconds to predict a frame."""
+
+Identity = dict[str, Any]
+"""Names, versions and digests of the models, and the kind of device."""
 
 TABLES: dict[str, pa.DataFrameSchema] = {
     "frames": PredictedFrames,
@@ -72,55 +85,58 @@ class Model:
 
 def run(project: Project, params: Params) -> None:
     """Predict every source and write the four tables."""
-    from etholoop.io.sources import open_sources
-
-    model = load_model(project)
+    identity = model_identity(project)
     parts: list[Path] = []
-    if model is not None:
-        videos = tables.read(project.manifest / "videos.parquet", Videos)
-        sources = open_sources(project.root, videos, tables.read(project.manifest / "images.parquet", Images))
-        wanted = wanted_frames(project, sources, params.every)
-        memo = Memo(project.memo, "pose_predict")
-        settings = predict_settings(params, model.skeleton)
-        for name, frames in tqdm(sorted(wanted.items()), desc="predicting poses", unit="source", disable=None):
-            parts.append(predicted(memo, model, sources[name], frames, settings))
+    if identity is not None:
+        parts = predicted(project, identity, params)
     with atomic.new_folder(project.pose_predictions) as folder:
         for name, schema in TABLES.items():
             tables.write(join([part / f"{name}.parquet" for part in parts], schema), schema, folder / f"{name}.parquet")
 
 
-def load_model(project: Project) -> Model | None:
-    """Detector and refiner, or None when no detector was trained.
+def model_identity(project: Project) -> Identity | None:
+    """What identifies the models, without loading them; None when no detector was trained.
 
     Raises:
         EthoLoopError: the status says trained, but the weights are missing or another file.
     """
-    from etholoop.io.vocabulary import read_skeleton
-
     status = read_status(project.pose_model)
     if not status["trained"]:
         return None
     weights = project.pose_model / "best.pt"
     if not weights.is_file():
         raise EthoLoopError(f"{weights}: not found, but status.json says that a model was trained. Run `dvc checkout` or `etholoop repro`.")
-    device = best_device()
-    plugin = registry.load("etholoop.modeling.detectors", status["detector"])
     refiner_status = read_status(project.refiner_model)
-    refiner_weights = project.refiner_model / "weights.pt"
-    refiner, refiner_identity = None, None
+    refiner_identity = None
     if refiner_status["trained"]:
-        refiner_plugin = registry.load("etholoop.modeling.refiners", refiner_status["refiner"])
-        refiner = refiner_plugin.Refiner.load(refiner_weights, device)
-        refiner_identity = [refiner_status["refiner"], refiner_plugin.VERSION, file_digest(refiner_weights)]
-    identity = {
+        version = registry.load(REFINERS, refiner_status["refiner"]).VERSION
+        refiner_identity = [refiner_status["refiner"], version, file_digest(project.refiner_model / "weights.pt")]
+    return {
         "detector": status["detector"],
         "weights": file_digest(weights),
-        "version": plugin.VERSION,
+        "version": registry.load(DETECTORS, status["detector"]).VERSION,
         "refiner": refiner_identity,
         # a GPU rounds differently, so its results are kept apart
-        "device": device,
+        "device": best_device(),
     }
-    model = Model(plugin.Predictor.load(weights, device), refiner, read_skeleton(project.skeleton), identity)
+
+
+def load_model(project: Project) -> Model | None:
+    """Detector and refiner, or None when no detector was trained.
+
+    Raises:
+        EthoLoopError: the status says trained, but the weights are missing or another file, or find something else than the skeleton.
+    """
+    from etholoop.io.vocabulary import read_skeleton
+
+    identity = model_identity(project)
+    if identity is None:
+        return None
+    device, refiner = identity["device"], None
+    if identity["refiner"]:
+        refiner = registry.load(REFINERS, identity["refiner"][0]).Refiner.load(project.refiner_model / "weights.pt", device)
+    detector = registry.load(DETECTORS, identity["detector"]).Predictor.load(project.pose_model / "best.pt", device)
+    model = Model(detector, refiner, read_skeleton(project.skeleton), identity)
     check_fits(model)
     return model
 
@@ -183,34 +199,126 @@ def wanted_frames(project: Project, sources: dict[str, "Source"], every: int | N
     return {video_id: sorted(frames) for video_id, frames in wanted.items()}
 
 
-def predicted(memo: Memo, model: Model, source: "Source", frames: list[int], settings: dict[str, Any]) -> Path:
-    """Folder with the tables of one source, from the memo if nothing that matters has changed."""
-    key = digest(
-        source=[source.video_id, source.sha256, source.width, source.height],
-        frames=frames,
-        model=model.identity,
-        settings=settings,
-        names=list(model.skeleton.keypoint_names),
-        version=VERSION,
-    )
+def predicted(project: Project, identity: Identity, params: Params) -> list[Path]:
+    """Folders with the tables of all pieces in their order, from the memo if nothing that matters has changed."""
+    from etholoop.io.vocabulary import read_skeleton
 
-    def make(folder: Path) -> None:
-        rows = Rows(source.video_id, model.skeleton.keypoint_names, tuple(model.detector.species), model.sha256)
-        for frame, prediction in look(model, source, frames, settings):
-            rows.add(frame, prediction)
-        for name, table in rows.tables().items():
-            tables.write(table, TABLES[name], folder / f"{name}.parquet")
+    skeleton, sources = read_skeleton(project.skeleton), project_sources(project)
+    settings = predict_settings(params, skeleton)
+    wanted = wanted_frames(project, sources, params.every)
+    pieces = {video_id: chunks(frames) for video_id, frames in sorted(wanted.items())}
+    names = run_names(project, sources, pieces)
+    units = []
+    for video_id, own in pieces.items():
+        source = sources[video_id]
+        for piece, run in zip(own, names[video_id], strict=True):
+            key = digest(
+                source=[source.video_id, source.sha256, source.width, source.height, *_way_back(source)],
+                frames=piece.tolist(),
+                model=identity,
+                settings=settings,
+                # the model is checked against the skeleton when it is used
+                names=[list(skeleton.keypoint_names), list(skeleton.species)],
+                version=VERSION,
+            )
+            look = Look(project.root, video_id, tuple(piece.tolist()), identity, settings)
+            units.append(Unit(key, f"{video_id} {label_of(piece)}", (look,), PREDICT_S * len(piece), video_id, run))
+    memo = Memo(project.memo, "pose_predict")
+    done = map_memo(memo, units, write_predictions, project, what="predicting poses", begin=open_to_look, gpu=True)
+    return [done[unit.key] for unit in units]
 
-    return memo.result(key, make)
+
+@dataclass(frozen=True)
+class Look:
+    """One piece of a source to be predicted, and with what."""
+
+    root: Path
+    video_id: str
+    frames: tuple[int, ...]
+    identity: Identity
+    settings: dict[str, Any]
 
 
-def look(model: Model, source: "Source", frames: list[int], settings: dict[str, Any]) -> Iterator[tuple[int, "Prediction"]]:
-    """Predictions of a source's frames, read as a stream."""
+class Looking:
+    """In a worker: the model, and the source of a run of pieces."""
+
+    def __init__(self, looks: list[Look]):
+        first = looks[0]
+        self.model = _loaded(first.root, json.dumps(first.identity, sort_keys=True))
+        self.source = source_of(first.root, first.video_id)
+        self.strip = Strip(self.source, (frame for look in looks for frame in look.frames))
+
+    def close(self) -> None:
+        self.strip.close()
+
+
+def open_to_look(every_args: list[tuple[Look]]) -> Looking:
+    """In a worker: what the pieces of a run share."""
+    return Looking([look for (look,) in every_args])
+
+
+@lru_cache(maxsize=1)
+def _loaded(root: Path, identity: str) -> Model:
+    """The model, once in each worker.
+
+    Raises:
+        EthoLoopError: the weights changed since the stage began.
+    """
+    model = load_model(Project(root))
+    if model is None or json.dumps(model.identity, sort_keys=True) != identity:
+        raise EthoLoopError(f"{root / 'models'}: the weights changed, or this worker has another kind of device than the stage.")
+    return model
+
+
+def write_predictions(folder: Path, looking: Looking, look: Look) -> None:
+    """In a worker: the tables of one piece."""
+    model, source = looking.model, looking.source
+    rows = Rows(source.video_id, model.skeleton.keypoint_names, tuple(model.detector.species), model.sha256)
+    with one_thread(look.identity["device"]):
+        for frame, prediction in predictions(model, looking.strip.take(look.frames), look.settings):
+            rows.add(frame, in_source_pixels(prediction, source))
+    for name, table in rows.tables().items():
+        tables.write(table, TABLES[name], folder / f"{name}.parquet")
+
+
+@contextmanager
+def one_thread(device: str) -> Iterator[None]:
+    """On a CPU the last bits of a network's answer depend on the number of threads: one, wherever the work is done."""
+    import torch
+
+    threads = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def in_source_pixels(prediction: "Prediction", source: "Source") -> "Prediction":
+    """The same animals in pixels of the source, cut at its edge; finds on the filling around its picture are none."""
+    if source.affine.is_identity:
+        return prediction
+    boxes, inside = into_source(prediction.boxes, source.affine, *source.source_size)
+    keypoints = source.affine.inverse().points(prediction.keypoints[inside])
+    return replace(prediction, boxes=boxes[inside], probabilities=prediction.probabilities[inside], keypoints=keypoints)
+
+
+def _way_back(source: "Source") -> list[Any]:
+    """What turns the pixels of a derived picture into those of its source; nothing where they are the same."""
+    return [] if source.affine.is_identity else [*astuple(source.affine), *source.source_size]
+
+
+def predictions(model: Model, images: Iterable[tuple[int, np.ndarray]], settings: dict[str, Any]) -> Iterator[tuple[int, "Prediction"]]:
+    """Predictions of images, in their order.
+
+    The last bits depend on which images go through the network together. On a CPU they go one by one, which takes no longer with one
+    thread and makes a frame's prediction its own; on a GPU the pieces are cut in the same way every time.
+    """
     options = {name: value for name, value in settings.items() if name != "batch"}
-    shown = tqdm(source.read(frames), total=len(frames), desc=source.video_id, unit="frame", leave=False, disable=None)
-    for chunk in batches(shown, settings["batch"]):
-        found = model.detector.predict([image for _, image in chunk], **options)
-        for (frame, image), prediction in zip(chunk, found, strict=True):
+    for batch in batches(images, 1 if model.identity["device"] == "cpu" else settings["batch"]):
+        found = model.detector.predict([image for _, image in batch], **options)
+        for (frame, image), prediction in zip(batch, found, strict=True):
             yield frame, prediction if model.refiner is None else refined(model.refiner, image, prediction)
 
 

@@ -87,7 +87,7 @@ def start_weights(project: Project, params: Params) -> Path | None:
     wanted = f"pose_train.init is '{params.init}'"
     if name is None:
         raise EthoLoopError(
-            f"{wanted}, but pose_train.weights names no file. Put weights into models/init, `dvc add` them and name them, "
+            f"{wanted}, but pose_train.weights names no file. Bring weights with `etholoop weights add FILE` and name them, "
             "or set pose_train.init: scratch to start from random weights."
         )
     path = project.init_weights / name

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from tqdm import tqdm
 
 from etholoop import registry
+from etholoop.core.picture_labels import into_picture
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import atomic, tables
 from etholoop.io.memo import file_digest
@@ -23,6 +24,7 @@ from etholoop.project import Project
 from etholoop.schema.annotations import Boxes, Keypoints
 from etholoop.schema.dataset import PoseDataset
 from etholoop.schema.skeleton import Skeleton
+from etholoop.stages._normalised import Picture, pictures
 
 if TYPE_CHECKING:
     from etholoop.modeling.records import LabelledImage, TrainResult
@@ -114,7 +116,7 @@ def start_weights(project: Project, params: Params) -> Path | None:
     """
     if params.init == "scratch":
         return None
-    remedy = "Put the file there, `dvc add` it and name it, or set refine_train.init: scratch to start from random weights."
+    remedy = "Bring it with `etholoop weights add FILE` and name it, or set refine_train.init: scratch to start from random weights."
     if params.weights is None:
         raise EthoLoopError(f"refine_train.init is 'base', but refine_train.weights names no file in models/init. {remedy}")
     path = project.init_weights / params.weights
@@ -128,24 +130,31 @@ def start_weights(project: Project, params: Params) -> Path | None:
 
 
 def read_labels(project: Project, skeleton: Skeleton) -> Labels:
-    """Labelled images of train and val; image files have the resolution of their source, so source pixels are theirs."""
+    """Labelled images of train and val; labels are moved from source pixels into those of the image files."""
     index = tables.read(project.pose_dataset / "index.parquet", PoseDataset).sort_values(FRAME)
     boxes = tables.read(project.annotations / "boxes.parquet", Boxes).sort_values([*FRAME, "instance"])
     keypoints = tables.read(project.annotations / "keypoints.parquet", Keypoints)
+    seen = pictures(project)
     boxes_of, keypoints_of = dict(iter(boxes.groupby(FRAME))), dict(iter(keypoints.groupby(FRAME)))
 
     def images(split: str) -> "list[LabelledImage]":
         rows = index[index["split"] == split]
         frames = zip(zip(rows["video_id"], rows["frame"], strict=True), rows["image"], strict=True)
         return [
-            labelled_image(project.pose_dataset / image, boxes_of.get(uid, boxes[:0]), keypoints_of.get(uid, keypoints[:0]), skeleton)
+            labelled_image(
+                project.pose_dataset / image,
+                boxes_of.get(uid, boxes[:0]),
+                keypoints_of.get(uid, keypoints[:0]),
+                skeleton,
+                seen[uid[0]],
+            )
             for uid, image in frames
         ]
 
     return Labels(images("train"), images("val"))
 
 
-def labelled_image(path: Path, boxes: pd.DataFrame, keypoints: pd.DataFrame, skeleton: Skeleton) -> "LabelledImage":
+def labelled_image(path: Path, boxes: pd.DataFrame, keypoints: pd.DataFrame, skeleton: Skeleton, picture: Picture) -> "LabelledImage":
     """One image with the rows of its animals; keypoints without a row are missing."""
     from etholoop.modeling.records import LabelledImage
 
@@ -157,7 +166,8 @@ def labelled_image(path: Path, boxes: pd.DataFrame, keypoints: pd.DataFrame, ske
     columns = [skeleton.keypoint_names.index(name) for name in placed["keypoint"]]
     points[rows, columns] = placed[["x", "y", "visibility"]].to_numpy(float)
     classes = np.array([skeleton.species.index(name) for name in boxes["species"]], dtype=int)
-    return LabelledImage(path, boxes[["x_min", "y_min", "x_max", "y_max"]].to_numpy(float), classes, points)
+    animals = boxes[["x_min", "y_min", "x_max", "y_max"]].to_numpy(float), classes, points
+    return LabelledImage(path, *into_picture(animals, picture.affine, picture.width, picture.height))
 
 
 def _with_keypoints(images: "list[LabelledImage]") -> int:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any, Literal
 
 import numpy as np
@@ -134,7 +135,11 @@ def held_out_of(inputs: Inputs, params: Params) -> pd.DataFrame:
 def _task(row: Mapping[Any, Any], purpose: str, inputs: Inputs, prefill_confidence: float | None) -> dict[str, Any]:
     """One labelling task. Held-out tasks carry no predictions: a drawn box would lead the hand that judges the model."""
     size = inputs.videos.set_index("video_id").loc[row["video_id"], ["width", "height"]]
+    seen = inputs.pictures[row["video_id"]]
+    # the image of a normalised source has pixels of its own; everything else in a task is in source pixels
+    picture = {} if seen.affine.is_identity else {"picture": {"width": seen.width, "height": seen.height, "affine": astuple(seen.affine)}}
     return {
+        **picture,
         "frame_uid": frame_uid(row["video_id"], row["frame"]),
         "video_id": row["video_id"],
         "frame": int(row["frame"]),

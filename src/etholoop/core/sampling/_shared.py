@@ -5,6 +5,8 @@ A strategy is one file of this package with
 * ``class Params(Section)``: its settings. A setting ``frame_skip`` says that only every so many frames of a video are looked at.
 * ``FEATURES``: None when it needs no pixels; otherwise the version of its features, to be changed with their code.
 * ``features(images) -> (n, d)``: what it keeps of the looked-at images (RGB uint8, in order), one row each. Only with ``FEATURES``.
+* ``CONTEXT`` (default 0): how many images before it a row of features depends on. Long videos are looked at in pieces, and each
+  piece is given so many images of the one before; the rows must be the same as if the video were looked at as a whole.
 * ``sample(footage, features, n_frames, *, max_per_video, params, seed) -> table`` with the columns of :data:`COLUMNS`:
   at most ``n_frames`` rows in all and ``max_per_video`` (None = no limit) of one source. The order of ``footage`` has no influence.
 """
@@ -35,6 +37,12 @@ class Footage:
 def in_order(footage: Iterable[Footage]) -> list[Footage]:
     """The sources by id, so that the order they came in has no influence."""
     return sorted(footage, key=lambda source: source.video_id)
+
+
+def dealt(footage: Iterable[Footage], n_frames: int, max_per_video: int | None) -> list[tuple[Footage, int]]:
+    """The sources by id, each with its number of picks, in proportion to its number of frames (see :func:`quotas`)."""
+    sources = in_order(footage)
+    return list(zip(sources, quotas([len(source.frames) for source in sources], n_frames, max_per_video), strict=True))
 
 
 def quotas(sizes: Sequence[int], n: int, largest: int | None = None) -> list[int]:

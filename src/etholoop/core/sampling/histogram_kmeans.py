@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from etholoop.core.pixels import blur_5x5, grey
+from etholoop.core.pixels import blur_5x5, grey, histogram
 from etholoop.core.sampling._shared import Features, Footage, in_order, picks_table
 from etholoop.params import Section
 
@@ -116,7 +116,7 @@ def choose(
 
 
 def _histogram(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    counts = np.bincount(blur_5x5(grey(image)).ravel(), minlength=BINS).astype(np.float64)
+    counts = histogram(blur_5x5(grey(image))).astype(np.float64)
     return (counts / np.sqrt((counts**2).sum())).astype(np.float32)
 
 

@@ -16,6 +16,7 @@ from etholoop.core.sampling._shared import Features, Footage, in_order, picks_ta
 from etholoop.params import Section
 
 FEATURES = "1"
+CONTEXT = 1
 
 SIZE = 64
 """Cells per side; their means keep the animals and lose the noise of single pixels."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from etholoop.core.sampling._shared import Features, Footage, in_order, picks_table, quotas, rng_of
+from etholoop.core.sampling._shared import Features, Footage, dealt, picks_table, rng_of
 from etholoop.params import Section
 
 FEATURES = None
@@ -22,15 +22,13 @@ def sample(
     footage: Sequence[Footage], features: Features, n_frames: int, *, max_per_video: int | None, params: Params, seed: int
 ) -> pd.DataFrame:
     """The first frames of each source's own random order; ``features`` are not used."""
-    sources = in_order(footage)
-    shares = quotas([len(source.frames) for source in sources], n_frames, max_per_video)
     rows = [
         {
             "video_id": source.video_id,
             "frame": frame,
             "reason": f"drawn at random, one of {share} out of {len(source.frames)} frames (seed {seed})",
         }
-        for source, share in zip(sources, shares, strict=True)
+        for source, share in dealt(footage, n_frames, max_per_video)
         for frame in rng_of(seed, source.video_id).permutation(source.frames)[:share]
     ]
     return picks_table(rows)

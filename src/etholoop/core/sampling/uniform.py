@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from etholoop.core.sampling._shared import Features, Footage, in_order, picks_table, quotas, spread
+from etholoop.core.sampling._shared import Features, Footage, dealt, picks_table, spread
 from etholoop.params import Section
 
 FEATURES = None
@@ -18,11 +18,9 @@ def sample(
     footage: Sequence[Footage], features: Features, n_frames: int, *, max_per_video: int | None, params: Params, seed: int
 ) -> pd.DataFrame:
     """The middles of equal parts of each source; ``features`` and ``seed`` are not used."""
-    sources = in_order(footage)
-    shares = quotas([len(source.frames) for source in sources], n_frames, max_per_video)
     rows = [
         {"video_id": source.video_id, "frame": frame, "reason": f"evenly spaced, {number} of {share} in this source"}
-        for source, share in zip(sources, shares, strict=True)
+        for source, share in dealt(footage, n_frames, max_per_video)
         for number, frame in enumerate(source.frames[spread(len(source.frames), share)], start=1)
     ]
     return picks_table(rows)

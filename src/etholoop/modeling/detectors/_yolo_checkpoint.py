@@ -81,7 +81,8 @@ def canonical(ema: nn.Module, state: dict[str, torch.Tensor], arch: str, train_a
         train_args: settings that decided the weights; they are sorted.
         facts: what the skeleton says (species, keypoints, flip index) and the image size, kept under ``etholoop``.
     """
-    model = deepcopy(ema)
+    # the same layout wherever it was trained: a GPU keeps channels last, and older versions of Ultralytics cannot read that
+    model = deepcopy(ema).cpu().to(memory_format=torch.contiguous_format)
     model.load_state_dict(state)
     _strip(model, arch)
     model.half().eval().requires_grad_(False)

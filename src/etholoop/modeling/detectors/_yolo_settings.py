@@ -43,6 +43,12 @@ class Params(Section):
     hsv_h: float = Field(0.015, ge=0, le=1)
     hsv_s: float = Field(0.7, ge=0, le=1)
     hsv_v: float = Field(0.4, ge=0, le=1)
+    recolour: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of images with exchanged colours, grey or negative; 0.5 where recordings differ in coat and floor",
+    )
     pose_gain: float = Field(12.0, ge=0, description="weight of the keypoint loss")
     keypoint_tolerance: float = Field(
         0.5, ge=0, description="sigma with which the keypoint loss begins; with small sigmas it is blind to points far off; 0 = never wider"

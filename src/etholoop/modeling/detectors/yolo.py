@@ -24,7 +24,7 @@ from etholoop.schema.skeleton import Skeleton
 
 __all__ = ["VERSION", "Params", "Predictor", "train"]
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same inputs would give other predictions; it is part of the memo key."""
 
 
@@ -107,6 +107,7 @@ def _plan(job: _Job, dataset: Path, scratch: Path, init_weights: Path | None, pr
         job.seed,
         job.params.keypoint_tolerance,
         job.params.rot90,
+        job.params.recolour,
         init_weights,
         progress,
     )
@@ -129,7 +130,7 @@ def _run(job: _Job, plan: fit.Plan, dataset: Path, scratch: Path, pose: bool) ->
 def _overrides(job: _Job, content: Path, scratch: Path) -> dict[str, Any]:
     """Arguments for Ultralytics."""
     renamed = {"pose_gain", "box_gain", "cls_gain", "nbs", "patience"}
-    own = {"arch", "preset", "val_every", "threads", "keypoint_tolerance", "rot90", *renamed}
+    own = {"arch", "preset", "val_every", "threads", "keypoint_tolerance", "rot90", "recolour", *renamed}
     settings = {name: value for name, value in job.params.model_dump().items() if name not in own}
     return {
         **settings,

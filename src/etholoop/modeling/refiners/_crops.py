@@ -17,6 +17,10 @@ DENSITY = 1.25
 """Large animals are first shrunk to so many patch pixels per crop pixel, averaging areas; interpolation alone would alias."""
 
 
+MAX_CHANGE = 1.5
+"""A second look is at most so many times wider or narrower than the first."""
+
+
 @dataclass(frozen=True)
 class Window:
     """Square around a box: ``centre`` (2,) and ``side`` in source pixels."""
@@ -51,6 +55,16 @@ def window_of(box: np.ndarray, margin: float) -> Window:
     x_min, y_min, x_max, y_max = (float(value) for value in box)
     side = max(math.hypot(x_max - x_min, y_max - y_min) * margin, 2.0)
     return Window(np.array([(x_min + x_max) / 2, (y_min + y_max) / 2]), side)
+
+
+def window_around(points: np.ndarray, size: float, first: Window) -> Window:
+    """Square around the keypoints (K, 2) found in ``first``, ``size`` times the diagonal of their extent wide.
+
+    An animal that curls up has a small extent, so the side stays within a factor of ``MAX_CHANGE`` of the first.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = float(np.linalg.norm(high - low)) * size
+    return Window((low + high) / 2, float(np.clip(side, first.side / MAX_CHANGE, first.side * MAX_CHANGE)))
 
 
 def cut(image: np.ndarray, window: Window, crop_px: int, reach: float = 1.0) -> Patch:

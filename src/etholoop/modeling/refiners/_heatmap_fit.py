@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from etholoop.errors import EthoLoopError
+from etholoop.modeling.recolour import recoloured
 from etholoop.modeling.records import Progress
 from etholoop.modeling.refiners import _crops, _readout, _weights
 from etholoop.modeling.refiners._heatmap_settings import Params
@@ -38,8 +39,15 @@ class Job:
     key: str
 
     @property
+    def n_epochs(self) -> int:
+        """Whole epochs: those of the settings, or fewer once each animal has been shown ``passes`` times."""
+        p = self.params
+        enough = math.inf if p.passes is None else math.ceil(p.passes * len(self.train_set) / (p.batch * p.epoch_steps))
+        return int(min(p.epochs, enough))
+
+    @property
     def n_steps(self) -> int:
-        return self.params.epochs * self.params.epoch_steps
+        return self.n_epochs * self.params.epoch_steps
 
     def reading(self, views: _readout.Views = _readout.VIEWS[:1]) -> _readout.Reading:
         return _readout.Reading(self.flip_index, self.params.sigma_px, views, self.params.device)
@@ -51,17 +59,19 @@ class Fit:
     def __init__(self, network: nn.Module, job: Job):
         self.job, self.params = job, job.params
         self.network = network.to(self.params.device)
+        # channels last and one fused step: a quarter less time on a CPU
+        self.network.to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.params.lr, weight_decay=self.params.weight_decay)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.params.lr, weight_decay=self.params.weight_decay, fused=True)
 
     def run(self, state_file: Path, progress: Progress | None) -> list[dict[str, float]]:
         """Train to the end, from the saved state if there is one; gives the figures of each epoch."""
         curves = self._resume(state_file)
-        for epoch in range(len(curves), self.params.epochs):
+        for epoch in range(len(curves), self.job.n_epochs):
             curves.append(self._epoch(epoch))
             self._keep(state_file, curves)
             if progress:
-                progress(epoch + 1, self.params.epochs, curves[-1])
+                progress(epoch + 1, self.job.n_epochs, curves[-1])
         return curves
 
     def _epoch(self, epoch: int) -> dict[str, float]:
@@ -105,7 +115,10 @@ class Fit:
         p = self.params
         view = _crops.random_view(rng, degrees=p.degrees, zoom=p.zoom, shift=p.shift, flip=p.flip)
         matrix = _crops.view_matrix(instance.window, p.crop_px, view)
-        crop = _crops.relight(_crops.look(instance.patch(), matrix, p.crop_px), rng, p.light)
+        crop = _crops.look(instance.patch(), matrix, p.crop_px)
+        if p.recolour and rng.random() < p.recolour:
+            crop = recoloured(crop, rng)
+        crop = _crops.relight(crop, rng, p.light)
         points = _crops.transform(instance.points, matrix)
         return crop, points[list(self.job.flip_index)] if view.mirror else points
 
@@ -118,10 +131,11 @@ class Fit:
     def _average(self, step: int) -> None:
         # quicker at first, so that the random start is forgotten
         decay = min(self.params.ema, (2 + step) / (11 + step))
-        for kept, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
+        pairs = list(zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True))
+        real = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        torch._foreach_lerp_([kept for kept, _ in real], [new for _, new in real], 1 - decay)
+        for kept, new in pairs:
+            if not kept.dtype.is_floating_point:
                 kept.copy_(new)
 
     def _keep(self, state_file: Path, curves: list[dict[str, float]]) -> None:

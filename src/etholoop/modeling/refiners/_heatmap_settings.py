@@ -8,7 +8,8 @@ from etholoop.params import Section
 class Params(Section):
     """Settings of the network, of its training and of its use.
 
-    A training takes ``epochs * epoch_steps`` steps whatever the number of labels, so that its length is known beforehand.
+    A training takes ``epochs * epoch_steps`` steps, so that its length is known beforehand; ``passes`` ends it earlier where there are
+    few labels.
     """
 
     crop_px: int = Field(192, ge=32, multiple_of=32, description="side of the square crop that the network sees")
@@ -16,9 +17,16 @@ class Params(Section):
     width: int = Field(32, ge=4, multiple_of=2, description="channels of the two fine layers that are learnt from nothing")
     sigma_px: float = Field(3.0, gt=0, description="standard deviation of the target around a keypoint, pixels of the crop")
     views: int = Field(4, ge=1, le=8, description="views averaged in use: mirrored and in quarter turns, as far as training knew such")
+    looks: int = Field(
+        1,
+        ge=1,
+        le=3,
+        description="2 = look again at a square around the keypoints found, so that a box may be off by more than in training",
+    )
 
     epochs: int = Field(20, ge=1)
     epoch_steps: int = Field(50, ge=1, description="steps between two looks at the validation images, and between two saved states")
+    passes: float | None = Field(None, gt=0, description="at most about so many looks at each labelled animal; null = no limit")
     batch: int = Field(16, ge=2)
     lr: float = Field(0.002, gt=0)
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the learning rate rises")
@@ -29,6 +37,7 @@ class Params(Section):
     flip: float = Field(0.5, ge=0, le=1, description="share of mirrored crops; keypoints change names by the skeleton's left_right")
     zoom: float = Field(0.25, ge=0, le=1, description="random size, plus and minus, on a logarithmic scale")
     shift: float = Field(0.08, ge=0, le=0.5, description="random displacement of the box in sides of the crop: detectors err")
+    recolour: float = Field(0.0, ge=0, le=1, description="share of crops with exchanged colours, grey or negative")
     light: float = Field(1.0, ge=0, le=2, description="strength of random brightness, contrast, tint, blur and noise")
 
     device: str = Field("cpu", description="cpu, or for example cuda:0; only the CPU gives the same bytes each time")

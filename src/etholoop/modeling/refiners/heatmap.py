@@ -26,7 +26,7 @@ from etholoop.schema.skeleton import Skeleton
 
 __all__ = ["VERSION", "Params", "Refiner", "train"]
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same inputs would give other results; it is part of the memo key."""
 
 CHUNK = 16
@@ -62,7 +62,7 @@ def train(
         notes += _sides_note(skeleton, params)
         fit = Fit(network, job)
         curves = fit.run(scratch / "state.pt", progress)
-        _weights.save(out, _content(fit.averaged, skeleton, params))
+        _weights.save(out, _content(fit.averaged, skeleton, params, size_of(job.train_set)))
         result = _result(fit, curves, notes)
     finally:
         torch.set_num_threads(threads)
@@ -100,9 +100,11 @@ class Refiner:
     """Moves keypoints to where the heatmaps see them."""
 
     def __init__(self, network: HeatmapNetwork, content: dict[str, Any], device: str):
-        self.network = network.to(device).eval()
+        self.network = network.to(device, memory_format=torch.channels_last).eval()
         self.keypoint_names: tuple[str, ...] = tuple(content["keypoints"])
         self.crop_px, self.margin = int(content["crop_px"]), float(content["margin"])
+        # weights written before there were several looks have one
+        self.looks, self.size = int(content.get("looks", 1)), float(content.get("size", 0.0))
         views = [(int(turns), bool(mirrored)) for turns, mirrored in content["views"]]
         self.reading = _readout.Reading(tuple(content["flip_index"]), float(content["sigma_px"]), views, device)
 
@@ -143,6 +145,17 @@ class Refiner:
 
     def _look(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         windows = [_crops.window_of(box, self.margin) for box in boxes]
+        found = self._read(image, windows)
+        for _ in range(self.looks - 1):
+            windows = [_crops.window_around(points[:, :2], self.size, window) for points, window in zip(found, windows, strict=True)]
+            again = self._read(image, windows)
+            # the surer look counts: a square around keypoints that were wrong may hold less of the animal than the box did
+            surer = again[:, :, 2].mean(axis=1) >= found[:, :, 2].mean(axis=1)
+            found = np.where(surer[:, None, None], again, found)
+        return found
+
+    def _read(self, image: np.ndarray, windows: list[_crops.Window]) -> np.ndarray:
+        """Places and confidences (n, K, 3), in pixels of the image."""
         matrices = [_crops.view_matrix(window, self.crop_px) for window in windows]
         patches = [_crops.cut(image, window, self.crop_px) for window in windows]
         crops = [_crops.look(patch, matrix, self.crop_px) for patch, matrix in zip(patches, matrices, strict=True)]
@@ -167,7 +180,7 @@ def _views(params: Params) -> list[tuple[int, bool]]:
     return _readout.views_of(params.views, turned=params.degrees >= 180, mirrored=params.flip > 0)
 
 
-def _content(network: HeatmapNetwork, skeleton: Skeleton, params: Params) -> dict[str, Any]:
+def _content(network: HeatmapNetwork, skeleton: Skeleton, params: Params, size: float) -> dict[str, Any]:
     """What the weights file holds: everything that use needs, and nothing else."""
     return {
         "format": _weights.FORMAT,
@@ -176,10 +189,19 @@ def _content(network: HeatmapNetwork, skeleton: Skeleton, params: Params) -> dic
         "views": [list(view) for view in _views(params)],
         "crop_px": params.crop_px,
         "margin": params.margin,
+        "looks": params.looks if size else 1,
+        "size": size,
         "sigma_px": params.sigma_px,
         "width": params.width,
         "weights": _weights.canonical(network),
     }
+
+
+def size_of(instances: Sequence[Instance]) -> float:
+    """Median side of the squares around the labelled boxes, in diagonals of the extent of all keypoints; 0 where that is unknown."""
+    extents = [np.linalg.norm(np.ptp(instance.points, axis=0)) for instance in instances]  # NaN where a keypoint is missing
+    sides = [instance.window.side / extent for instance, extent in zip(instances, extents, strict=True) if extent > 0]
+    return float(np.median(sides)) if sides else 0.0
 
 
 def _key(train_set: Sequence[Instance], skeleton: Skeleton, params: Params, seed: int, init_weights: Path | None) -> str:
