@@ -16,7 +16,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -111,12 +110,14 @@ def finish(root: Path, engine: str) -> float:
 def kill(program: subprocess.Popen, whole_family: bool) -> None:
     """SIGKILL; all workers in the same moment, or left to notice that their parent is gone."""
     try:
-        family = psutil.Process(program.pid).children(recursive=True) if whole_family else []
+        main = psutil.Process(program.pid)
+        family = main.children(recursive=True) if whole_family else []
     except psutil.NoSuchProcess:
         family = []
-    for pid in (program.pid, *(member.pid for member in family)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    program.kill()
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
     program.wait()
 
 
@@ -228,6 +229,7 @@ def experiment(root: Path, n_kills: int, seed: int, *, engine: str, n_videos: in
         except subprocess.TimeoutExpired:
             kill(program, family)
             report.kills["family" if family else "program"] += 1
+            print(f"kill {report.kills.total()}, {len(report.faults)} faults", file=sys.stderr, flush=True)
         if program.returncode == 0:  # it came to the end before it was killed: begin anew
             _compare(root, expected, report)
             clear(root)

@@ -170,6 +170,26 @@ def test_an_existing_scheduler_is_used_and_left_running(tmp_path):
                 assert [outcome.value for outcome in outcomes(engine, tasks.square, [3])] == [9]
 
 
+def test_jobs_of_a_batch_system_work_and_are_ended(tmp_path, monkeypatch):
+    """The Slurm engine with real job scripts, encrypted connections and real workers; only sbatch and scancel are stood in for."""
+    import dask_jobqueue
+    from fake_queue import ImmediateCluster
+
+    monkeypatch.setattr(dask_jobqueue, "SLURMCluster", ImmediateCluster)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    settings = Settings(engine="slurm", workers=2, job={"processes": 1, "walltime": "00:10:00", "prologue": ["export FROM_PROLOGUE=yes"]})
+    with open_engine(settings, tmp_path / "scratch") as engine:
+        assert [outcome.value for outcome in outcomes(engine, tasks.square, list(range(6)))] == [n * n for n in range(6)]
+        assert outcomes(engine, tasks.environment, ["FROM_PROLOGUE"])[0].value == "yes"
+        found = outcomes(engine, tasks.dies_on, [(number, "exit") for number in range(4)])
+        assert [outcome.kind for outcome in found] == ["done", "done", "died", "done"]
+        assert str(engine._client.scheduler.address).startswith("tls://")
+        workers = [process for process in psutil.Process().children(recursive=True) if "dask_worker" in " ".join(process.cmdline())]
+        assert workers
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+
+
 def test_a_worker_with_other_code_is_refused(tmp_path, engines, monkeypatch):
     from etholoop.engines import dask
 

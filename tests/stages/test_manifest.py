@@ -102,7 +102,7 @@ def test_same_inputs_same_bytes_and_the_second_run_probes_nothing(project, monke
     (project.raw_videos / "text.mp4").write_text("words")
     calls = []
     probe = video.probe
-    monkeypatch.setattr(video, "probe", lambda path: calls.append(path.name) or probe(path))
+    monkeypatch.setattr(video, "probe", lambda path, **options: calls.append(path.name) or probe(path, **options))
     run(project)
     first = contents(project.manifest)
     assert calls == ["a.mp4", "b.avi.mp4", "text.mp4"]
@@ -135,16 +135,17 @@ def test_bad_files_are_put_aside_with_the_reason(project):
     (project.raw_videos / ".hidden.mp4").write_text("x")
     (project.raw_videos / ".DS_Store").write_text("x")
     run(project)
-    assert list(videos_of(project)) == ["good"]
+    assert list(videos_of(project)) == ["cut", "good"]
     assert quarantine_of(project) == {
-        "videos/cut.mp4": "truncated",
         "videos/empty.mp4": "empty",
         "videos/gone.mp4": "unreadable",
         "videos/list.mp4": "forbidden_container",
         "videos/notes.txt": "not_a_video",
         "videos/text.mp4": "not_a_video",
     }
-    assert "of 60 frames decode" in detail_of(project, "videos/cut.mp4")
+    assert videos_of(project)["cut"]["n_frames"] == 60, "frames that were cut off keep their numbers"
+    gaps = tables.read(project.manifest / "gaps.parquet", Gaps)
+    assert set(gaps["video_id"]) == {"cut"} and gaps["stop_frame"].max() == 60 and gaps["reason"].iloc[-1] == "missing"
 
 
 def with_gap(monkeypatch) -> None:
@@ -180,6 +181,29 @@ def test_a_damaged_video_is_put_aside_where_that_is_wanted(project, monkeypatch)
     assert detail_of(project, "videos/cage.mp4").startswith("2 frames cannot be used, in 1 gap (damaged).")
     assert len(tables.read(project.manifest / "gaps.parquet", Gaps)) == 0
     assert not list((project.manifest / "index").iterdir())
+
+
+def test_limits_put_videos_aside_and_are_asked_again_when_they_change(project):
+    add_video(project, "cage.mp4", n_frames=7)
+    for limits, reason in (
+        ({"max_hours": 0.2 / 3600}, "too_long"),
+        ({"max_megapixels": 0.001}, "too_large"),
+        ({"max_frames": 6}, "too_long"),
+    ):
+        run(project, limits=limits)
+        assert quarantine_of(project) == {"videos/cage.mp4": reason}
+    run(project)
+    assert list(videos_of(project)) == ["cage"] and quarantine_of(project) == {}
+
+
+def test_every_frame_is_decoded_where_that_is_wanted(project, monkeypatch):
+    from etholoop.io import _video_probe
+
+    add_video(project, "cage.mp4", n_frames=7)
+    monkeypatch.setattr(_video_probe, "DECODE_ALL_PIXELS", 0)
+    for decode_all in (False, True):
+        run(project, decode_all=decode_all)
+        assert video.VideoIndex.load(project.manifest / "index/cage.npz").info.decoded == decode_all
 
 
 def test_names_that_give_one_id(project):

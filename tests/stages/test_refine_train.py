@@ -1,6 +1,7 @@
 """refine_train on a data set of six small pictures."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def project(tmp_path: Path) -> Project:
     tables.write(tables.from_rows(keypoints, Keypoints), Keypoints, project.annotations / "keypoints.parquet")
     project.skeleton.parent.mkdir(parents=True)
     project.skeleton.write_text(SKELETON)
-    write_untouched(project, {"a": (64, 48)})
+    shutil.copyfile(write_untouched(project, {"a": (64, 48)}), project.pose_dataset / "pictures.parquet")
     return project
 
 

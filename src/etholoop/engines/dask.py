@@ -8,10 +8,8 @@ import contextlib
 import functools
 import hashlib
 import logging
-import os
 import pickle
 import secrets
-import signal
 import socket
 import sys
 import time
@@ -231,12 +229,15 @@ def _local_cluster(settings: Settings, scratch: Path) -> Any:
 
 def _end_at_once(cluster: Any) -> None:
     """Kill the workers on this computer, which would else finish what nobody waits for."""
+    import psutil
+
+    own = {child.pid: child for child in psutil.Process().children()}
     for nanny in getattr(cluster, "workers", {}).values():
-        pid = getattr(nanny, "pid", None)
-        if pid:
-            nanny.auto_restart = False
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        nanny.auto_restart = False
+        worker = own.get(getattr(nanny, "pid", None) or 0)
+        if worker is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 def _queue_cluster(settings: Settings, scratch: Path) -> Any:

@@ -146,6 +146,8 @@ class _Worker:
         return how, said
 
     def kill(self) -> None:
+        if self._process.returncode is not None:
+            return  # its number may belong to another process by now
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:

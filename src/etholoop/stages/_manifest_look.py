@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ Seen = dict[str, Any]
 
 READ_RATE, DECODE_RATE = 500e6, 5e6
 """Bytes a second that are hashed, and that are decoded; rough."""
+
+LIMITS = video.VideoLimits()
 
 TICK_S = 0.1
 """Longer than one tick of the clocks that disks stamp with; those with whole seconds are given two seconds."""
@@ -64,15 +66,23 @@ def hash_into(folder: Path, paths: Sequence[Path], stamps: Sequence[Stamp | None
     (folder / "digests.json").write_text(json.dumps(found), encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Probing:
+    """How videos are probed: whether every frame is decoded (None = where that is cheap or needed), and what a file may cost."""
+
+    decode: bool | None = None
+    limits: video.VideoLimits = LIMITS
+
+
 def probe_videos(
-    project: Project, candidates: Sequence["Candidate"], digests: dict[Path, str]
+    project: Project, candidates: Sequence["Candidate"], digests: dict[Path, str], how: Probing
 ) -> tuple[dict[str, Path], dict[str, Failure]]:
     """Folder with ``probe.json`` (and ``index.npz`` of a usable video) by path of the candidate; failures of those that crash the reader.
 
     Raises:
         FaultsError: files that could not be read this time.
     """
-    units = {candidate.path: _probe_unit(candidate, digests[candidate.files[0]]) for candidate in candidates}
+    units = {candidate.path: _probe_unit(candidate, digests[candidate.files[0]], how) for candidate in candidates}
     done, failures = try_map_memo(Memo(project.memo, "manifest"), list(units.values()), probe_into, project, what="probing", isolate=True)
     crashed = _crashes(failures)
     return (
@@ -81,18 +91,18 @@ def probe_videos(
     )
 
 
-def _probe_unit(candidate: "Candidate", sha256: str) -> Unit:
+def _probe_unit(candidate: "Candidate", sha256: str, how: Probing) -> Unit:
     path = candidate.files[0]
     stamp = _stamp(path)
     # the container is guessed from content and extension
-    key = digest(version=video.PROBE_VERSION, sha256=sha256, suffix=path.suffix.lower())
-    return Unit(key, candidate.path, (path, stamp), (stamp[0] if stamp else 0) / DECODE_RATE)
+    key = digest(version=video.PROBE_VERSION, sha256=sha256, suffix=path.suffix.lower(), how=asdict(how))
+    return Unit(key, candidate.path, (path, stamp, how), (stamp[0] if stamp else 0) / DECODE_RATE)
 
 
-def probe_into(folder: Path, path: Path, stamp: Stamp | None) -> None:
+def probe_into(folder: Path, path: Path, stamp: Stamp | None, how: Probing = Probing()) -> None:
     """Make the memo of one video: probe.json, and index.npz if it can be used."""
     try:
-        info, index = video.probe(path)
+        info, index = video.probe(path, decode=how.decode, limits=how.limits)
     except video.VideoFault as fault:
         content: Seen = {"fault": _fault(fault)}
     else:

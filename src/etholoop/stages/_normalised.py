@@ -30,6 +30,11 @@ def read_normalised(project: Project) -> pd.DataFrame:
 
 def pictures(project: Project) -> dict[str, Picture]:
     """The picture of each source by id."""
+    return pictures_of(read_normalised(project))
+
+
+def pictures_of(table: pd.DataFrame) -> dict[str, Picture]:
+    """The picture of each source of a table ``Normalised`` by id."""
     columns = ["video_id", "width", "height", *"abcdef"]
-    rows = read_normalised(project)[columns].itertuples(index=False, name=None)
+    rows = table[columns].itertuples(index=False, name=None)
     return {video_id: Picture(int(width), int(height), Affine(*map(float, way))) for video_id, width, height, *way in rows}

@@ -7,18 +7,30 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from etholoop.params import Section
 from etholoop.project import Project
 
 if TYPE_CHECKING:
     from etholoop.io.raw import Candidate, PutAside
+    from etholoop.stages._manifest_look import Probing
     from etholoop.stages._map import Failure
 
 Row = dict[str, Any]
+
+
+class Limits(Section):
+    """What a video may cost; a file beyond a limit is put aside. The time for probing one grows with its size: one more second for each
+    0.1 MB."""
+
+    max_file_gb: Annotated[float, Field(gt=0)] = 2048
+    max_megapixels: Annotated[float, Field(gt=0)] = 67.2
+    max_frames: Annotated[int, Field(ge=1)] = 100_000_000
+    max_hours: Annotated[float, Field(gt=0)] = 744
+    probe_s: Annotated[float, Field(gt=0)] = 300
 
 
 class Params(Section):
@@ -28,10 +40,15 @@ class Params(Section):
 
     ``damaged``: a video with damaged frames is kept for its good ones, the others are listed in gaps.parquet (keep), or is not used
     at all (put_aside). A video without any good frame is put aside either way.
+
+    ``decode_all``: decode every frame of every new video once. Otherwise long videos are decoded at a few places only, and damage
+    elsewhere stops the stage that first reads it.
     """
 
     pattern: str | None = None
     damaged: Literal["keep", "put_aside"] = "keep"
+    decode_all: bool = False
+    limits: Limits = Limits()
 
     @field_validator("pattern")
     @classmethod
@@ -58,7 +75,7 @@ def run(project: Project, params: Params) -> None:
     digests, unread = look.digests_of(project, candidates)
     aside += [put_aside for candidate in candidates if (put_aside := _unread(candidate, unread))]
     candidates, whole, clashes = _without_clashes([item for item in candidates if not unread.keys() & set(item.files)], digests)
-    probed, crashed = look.probe_videos(project, [item for item in candidates if item.kind == "video"], digests)
+    probed, crashed = look.probe_videos(project, [item for item in candidates if item.kind == "video"], digests, _probing(params))
     seen, dead = look.look_at_images(project, [item for item in candidates if item.kind == "images"], digests)
     found = _Found(aside=aside + clashes + [_crashed(path, failure) for path, failure in crashed.items()])
     for candidate in candidates:
@@ -77,6 +94,21 @@ def run(project: Project, params: Params) -> None:
             found.add(row | described[candidate.path], image_rows, gaps, index)
     _warn(found)
     _write(project.manifest, found)
+
+
+def _probing(params: Params) -> "Probing":
+    from etholoop.io.video import VideoLimits
+    from etholoop.stages._manifest_look import Probing
+
+    given = params.limits
+    limits = VideoLimits(
+        max_bytes=int(given.max_file_gb * 1024**3),
+        max_pixels=int(given.max_megapixels * 1e6),
+        max_frames=given.max_frames,
+        max_duration_s=given.max_hours * 3600,
+        probe_s=given.probe_s,
+    )
+    return Probing(decode=True if params.decode_all else None, limits=limits)
 
 
 @dataclass

@@ -27,6 +27,7 @@ from etholoop.schema.annotations import Boxes, Keypoints, LabelledFrames
 from etholoop.schema.columns import frame_uid
 from etholoop.schema.dataset import PoseDataset
 from etholoop.schema.frames import Frames
+from etholoop.schema.normalised import Normalised
 from etholoop.schema.skeleton import Skeleton
 from etholoop.schema.splits import Splits
 from etholoop.schema.videos import Images, Videos
@@ -55,12 +56,16 @@ def run(project: Project, params: Params) -> None:
     )
     boxes = tables.read(project.annotations / "boxes.parquet", Boxes)
     keypoints = tables.read(project.annotations / "keypoints.parquet", Keypoints)
-    sources = open_sources(project.root, videos, images, read_normalised(project))
+    normalised = read_normalised(project)
+    sources = open_sources(project.root, videos, images, normalised)
     wanted = labelled[labelled["split"].isin(USED)]
     texts = label_texts(wanted, boxes, keypoints, sources, skeleton)
     with atomic.new_folder(project.pose_dataset) as folder:
         rows = list(write_samples(folder, wanted, texts, sources, extracted_images(project)))
         tables.write(tables.from_rows(rows, PoseDataset), PoseDataset, folder / "index.parquet")
+        # of these sources only, so that a new video without labels changes nothing here and nothing is trained again
+        own = normalised[normalised["video_id"].isin(wanted["video_id"])]
+        tables.write(own, Normalised, folder / "pictures.parquet")
         atomic.write_text(folder / "data.yaml", yaml.safe_dump(description(skeleton), sort_keys=True))
         atomic.write_text(folder / "counts.json", json.dumps(counts(labelled), indent=2, sort_keys=True) + "\n")
 

@@ -23,8 +23,9 @@ from etholoop.params import Section
 from etholoop.project import Project
 from etholoop.schema.annotations import Boxes, Keypoints
 from etholoop.schema.dataset import PoseDataset
+from etholoop.schema.normalised import Normalised
 from etholoop.schema.skeleton import Skeleton
-from etholoop.stages._normalised import Picture, pictures
+from etholoop.stages._normalised import Picture, pictures_of
 
 if TYPE_CHECKING:
     from etholoop.modeling.records import LabelledImage, TrainResult
@@ -134,7 +135,7 @@ def read_labels(project: Project, skeleton: Skeleton) -> Labels:
     index = tables.read(project.pose_dataset / "index.parquet", PoseDataset).sort_values(FRAME)
     boxes = tables.read(project.annotations / "boxes.parquet", Boxes).sort_values([*FRAME, "instance"])
     keypoints = tables.read(project.annotations / "keypoints.parquet", Keypoints)
-    seen = pictures(project)
+    seen = pictures_of(tables.read(project.pose_dataset / "pictures.parquet", Normalised))
     boxes_of, keypoints_of = dict(iter(boxes.groupby(FRAME))), dict(iter(keypoints.groupby(FRAME)))
 
     def images(split: str) -> "list[LabelledImage]":
