@@ -144,7 +144,10 @@ def _wait(line: socket.socket) -> int:
     """Pass signals on until the fork has ended, then end like it."""
     for number, letter in ((signal.SIGTERM, b"T"), (signal.SIGINT, b"I")):
         signal.signal(number, lambda *_, letter=letter: line.send(letter))
-    answer = line.recv(16)
+    try:
+        answer = line.recv(16)
+    except ConnectionError:
+        answer = b""
     if not answer:
         return 1  # its keeper was killed, and the stage with it
     status = int(answer)

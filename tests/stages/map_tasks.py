@@ -51,7 +51,7 @@ def slow(folder: Path, number: int, marks: Path) -> None:
     time.sleep(300)
 
 
-def die_on_bad(folder: Path, path: Path, stamp: object) -> None:
+def die_on_bad(folder: Path, path: Path, stamp: object, how: object) -> None:
     """Stands in for the probe: a file called ``bad`` crashes the reader."""
     from etholoop.stages import _manifest_look
 

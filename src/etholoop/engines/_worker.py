@@ -42,8 +42,15 @@ def _listen(pipe: Connection, inbox: list[bytes], arrived: threading.Semaphore) 
         try:
             inbox.append(pipe.recv_bytes())
         except (EOFError, OSError):
-            os.killpg(os.getpgid(0), signal.SIGKILL)  # this worker leads a group of its own: with it go its children
+            _end()
         arrived.release()
+
+
+def _end() -> None:
+    """End at once, and with this worker its own children: it leads a group of its own."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _answer(message: bytes) -> bytes:
