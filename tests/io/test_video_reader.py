@@ -48,7 +48,7 @@ def test_any_list_comes_in_the_order_asked(reader, wanted):
 
 
 def test_an_unsorted_list_needs_no_more_memory_than_its_window(reader, monkeypatch):
-    monkeypatch.setattr(_video_reader, "WINDOW_BYTES", 5 * WIDTH * HEIGHT * 3)
+    monkeypatch.setattr(_video_reader, "WINDOW_BYTES", 5 * WIDTH * HEIGHT * 1.5)
     wanted = random.Random(0).sample(range(N_FRAMES), 40)
     sizes = [len(part) for part in reader._parts(wanted)]
     assert sizes == [5] * 8

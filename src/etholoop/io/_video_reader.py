@@ -7,6 +7,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, overload
 
+import av
 import numpy as np
 
 from etholoop.errors import EthoLoopError
@@ -23,7 +24,10 @@ WINDOW_FRAMES = 4096
 """So many frame numbers are looked at together."""
 
 WINDOW_BYTES = 256 * 1024**2
-"""Images that are kept to serve an unsorted list in the order asked."""
+"""Decoded pictures that are kept to serve an unsorted list in the order asked."""
+
+LEAST_BYTES, MOST_BYTES = {"yuv420p": 1.5, "yuvj420p": 1.5, "gray": 1.0, "yuv422p": 2.0, "yuvj422p": 2.0}, 8.0
+"""Bytes of a pixel of a decoded picture, by its format; of any other format at most."""
 
 THREADS_VARIABLE = "ETHOLOOP_DECODER_THREADS"
 """Environment variable: decoder threads where the reader is not told, for workers that share the cores of a machine."""
@@ -145,7 +149,8 @@ class VideoReader:
         if _ascends(window):
             yield window
             return
-        length = max(1, WINDOW_BYTES // (self.width * self.height * (1 if self.grey else 3)))
+        n_pixels = self.index.info.width * self.index.info.height
+        length = max(1, int(WINDOW_BYTES / (n_pixels * LEAST_BYTES.get(self.index.info.pix_fmt, MOST_BYTES))))
         for start in range(0, len(window), length):
             yield window[start : start + length]
 
@@ -153,18 +158,17 @@ class VideoReader:
         if _ascends(part):
             kept: np.ndarray | None = None
             for frame, following in zip(part, [*part[1:], -1], strict=True):
-                image = kept if kept is not None else self._image(cursor, pixels, frame)
+                image = kept if kept is not None else self._image(pixels, cursor.take(frame), frame)
                 kept = image.copy() if following == frame else None  # what is given out may be written to
                 yield frame, image
             return
-        left = {frame: part.count(frame) for frame in set(part)}
-        images = {frame: self._image(cursor, pixels, frame) for frame in sorted(left)}
-        for frame in part:
-            left[frame] -= 1
-            yield frame, images[frame].copy() if left[frame] else images.pop(frame)
+        last = {frame: place for place, frame in enumerate(part)}
+        pictures = {frame: cursor.take(frame) for frame in sorted(last)}  # as decoded: half the size of RGB
+        for place, frame in enumerate(part):
+            yield frame, self._image(pixels, pictures[frame] if place < last[frame] else pictures.pop(frame), frame)
 
-    def _image(self, cursor: Cursor, pixels: Pixels, frame: int) -> np.ndarray:
-        image = pixels.array(cursor.take(frame))
+    def _image(self, pixels: Pixels, picture: av.VideoFrame, frame: int) -> np.ndarray:
+        image = pixels.array(picture)
         if image.shape[:2] != (self.height, self.width):
             detail = f"frame {frame} is {image.shape[1]}x{image.shape[0]}, the file began with {self.width}x{self.height}."
             raise VideoFault("undecodable", detail, self.path)
