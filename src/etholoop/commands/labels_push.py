@@ -161,9 +161,33 @@ def _frame_questions(project: "Project", purpose: str) -> list[Question]:
     if not path.is_file():
         raise EthoLoopError(f"{path}: not there. Run `etholoop repro`; its stage select says what to label next.")
     tasks = json.loads(path.read_text(encoding="utf-8"))
+    _refuse_cut_pictures(tasks, path)
     version = _model_version(project)
     chosen = sorted((task for task in tasks if task["purpose"] == purpose), key=lambda task: task["rank"])
     return [{**task, "uid": task["frame_uid"], "kind": "frame", "model_version": version} for task in chosen]
+
+
+def _refuse_cut_pictures(tasks: list[dict[str, Any]], path: Path) -> None:
+    """Labels come back in percent of the whole source, which a cut or padded picture is not.
+
+    Raises:
+        EthoLoopError: `normalise` shows other than the whole source.
+    """
+    from etholoop.errors import EthoLoopError
+
+    cut = sorted(task["frame_uid"] for task in tasks if "picture" in task and not _shows_all(task))
+    if cut:
+        raise EthoLoopError(
+            f"{path}: {len(cut)} pictures (first {cut[0]}) are cut, padded or turned by `normalise`; labels made on them would come back "
+            "in the wrong place. For now, leave out `crop` and set `fit` so that the whole picture is shown, then run `etholoop repro`."
+        )
+
+
+def _shows_all(task: Mapping[str, Any]) -> bool:
+    """Whether the picture is the whole source in another size (to a pixel, as sizes are rounded)."""
+    a, b, c, d, e, f = task["picture"]["affine"]
+    off = (a * task["width"] - task["picture"]["width"], e * task["height"] - task["picture"]["height"])
+    return not any((b, c, d, f)) and max(map(abs, off)) <= 1
 
 
 def _window_questions(project: "Project", path: Path | None) -> list[Question]:

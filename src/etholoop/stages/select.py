@@ -137,7 +137,8 @@ def _task(row: Mapping[Any, Any], purpose: str, inputs: Inputs, prefill_confiden
     size = inputs.videos.set_index("video_id").loc[row["video_id"], ["width", "height"]]
     seen = inputs.pictures[row["video_id"]]
     # the image of a normalised source has pixels of its own; everything else in a task is in source pixels
-    picture = {} if seen.affine.is_identity else {"picture": {"width": seen.width, "height": seen.height, "affine": astuple(seen.affine)}}
+    whole = seen.affine.is_identity and (seen.width, seen.height) == (int(size["width"]), int(size["height"]))
+    picture = {} if whole else {"picture": {"width": seen.width, "height": seen.height, "affine": astuple(seen.affine)}}
     return {
         **picture,
         "frame_uid": frame_uid(row["video_id"], row["frame"]),
