@@ -168,7 +168,7 @@ def draw_video(root: Path, options: argparse.Namespace) -> None:
     (video_id,) = set(videos.index) - set(images["video_id"])
     with (root / "data/raw/splits.csv").open("a", encoding="utf-8") as file:
         file.write(f"{video_id},0,{videos[video_id]},gap\n")  # neither trains nor judges
-    change_params(root, {"pose_predict": {"every": options.every}, "frames": {"n_frames": len(images) + 10}})
+    change_params(root, {"pose_predict": {"every": options.every}, "frames": {"per_video": len(images) + 10}})
     for stage in ("normalise", "split", "frames", "pose_predict"):
         clock.run(root, "stage", stage)
     clock.run(root, "predictions", "draw", video_id, "--out", str(options.video.resolve()))

@@ -7,9 +7,10 @@ import importlib
 import importlib.util
 import pkgutil
 from types import ModuleType
+from typing import Any
 
 from etholoop.errors import EthoLoopError
-from etholoop.params import nearest
+from etholoop.params import Section, nearest, section_from
 
 
 def names(package: str) -> list[str]:
@@ -32,3 +33,21 @@ def load(package: str, name: str) -> ModuleType:
         kind = package.rsplit(".", 1)[-1]
         raise EthoLoopError(f"unknown {kind} '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
     return importlib.import_module(f"{package}.{name}")
+
+
+def settings_of(package: str, name: str, settings: dict[str, Any], where: str) -> Section:
+    """Checked settings of the plug-in ``name``: the class ``Params`` of ``_<name>_settings.py`` beside it, which loads no heavy library.
+
+    Args:
+        where: the file that the settings come from, for the message; all unknown keys and impossible values are named together.
+
+    Raises:
+        EthoLoopError: no such plug-in.
+        FaultsError: faulty settings.
+    """
+    known = names(package)
+    if name not in known:
+        kind = package.rsplit(".", 1)[-1].removesuffix("s")
+        raise EthoLoopError(f"unknown {kind} '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
+    module = importlib.import_module(f"{package}._{name}_settings")
+    return section_from({"settings": settings}, "settings", module.Params, where)

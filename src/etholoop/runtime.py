@@ -4,10 +4,13 @@ Nothing may phone home, nothing may install packages behind our back, foreign ch
 torchvision works beside a CPU build of torch. What a user has set in the environment wins.
 """
 
+import contextlib
+import faulthandler
 import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from etholoop import _torchvision_cure
@@ -27,6 +30,10 @@ ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
     "MPLBACKEND": "Agg",
 }
+
+
+WORKER = "ETHOLOOP_WORKER"
+"""Set to its own process number by a worker of an engine."""
 
 
 def prepare(root: Path | None = None) -> None:
@@ -65,6 +72,27 @@ def provide_font(config: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.copyfile(source, temporary)
     temporary.replace(target)
+
+
+def become_worker() -> None:
+    """This process works through items of an engine, which notices its end and starts another."""
+    os.environ[WORKER] = str(os.getpid())
+
+
+@contextlib.contextmanager
+def end_worker_after(patience_s: float) -> Iterator[None]:
+    """End this process, with the place where it hangs in its log, if the block does not end in time; only in an engine's worker.
+
+    A call into a library that never returns cannot be interrupted by Python, and the file that caused it must not hold up all others.
+    """
+    if os.environ.get(WORKER) != str(os.getpid()):
+        yield
+        return
+    faulthandler.dump_traceback_later(patience_s, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def torchvision_is_cured() -> bool:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 WORLD = simulate.World(seed=5, n_sessions=5, n_frames=25, batch_size=12, noise="none")
 SETTINGS = {"arch": "yolo11n-pose", "imgsz": 64, "epochs": 2, "batch": 4, "threads": 1, "mosaic": 0.0}
 TINY = {
-    "frames": {"n_frames": 40},
+    "frames": {"per_video": 8},
     "pose_train": {"init": "previous", "settings": SETTINGS},
     "refine_train": {"settings": {"epochs": 1, "views": 1}},
     "evaluate": {"n_bootstrap": 50},

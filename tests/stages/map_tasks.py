@@ -68,3 +68,14 @@ def die_on_white(folder: Path, paths: list[Path], stamps: list) -> None:
     if any("white" in path.name for path in paths):
         os._exit(11)
     _manifest_look.look_into(folder, paths, stamps)
+
+
+def hang_on_bad(folder: Path, path: Path, stamp: object, how: object) -> None:
+    """Stands in for the probe: a file called ``bad`` makes the decoder hang."""
+    from etholoop import runtime
+    from etholoop.stages import _manifest_look
+
+    if "bad" in path.name:
+        with runtime.end_worker_after(0.3):
+            time.sleep(300)
+    _manifest_look.probe_into(folder, path, stamp, how)

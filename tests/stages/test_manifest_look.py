@@ -114,6 +114,18 @@ def test_a_video_that_crashes_the_reader_is_put_aside_with_its_log(project, monk
     assert run(project) == {}, "a crash is not remembered"
 
 
+def test_a_video_on_which_the_decoder_hangs_is_put_aside_with_the_place(project, monkeypatch):
+    monkeypatch.setenv(_settings.ENGINE, "processes:2")
+    monkeypatch.setattr(look, "probe_into", tasks.hang_on_bad)
+    add_video(project, "bad.mp4", 10)
+    add_video(project, "good.mp4", 60)
+    assert run(project) == {"videos/bad.mp4": "crashed"}
+    detail = tables.read(project.manifest / "quarantine.parquet", Quarantine)["detail"].iloc[0]
+    log = next(word.rstrip(".") for word in detail.split() if word.startswith(".memo/log/"))
+    assert "hang_on_bad" in (project / log).read_text()
+    assert tables.read(project.manifest / "videos.parquet", Videos)["video_id"].tolist() == ["good"]
+
+
 def test_an_image_that_crashes_the_reader_is_put_aside_alone(project, monkeypatch):
     monkeypatch.setenv(_settings.ENGINE, "processes:2")
     monkeypatch.setattr(look, "look_into", tasks.die_on_white)

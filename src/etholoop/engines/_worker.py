@@ -27,6 +27,7 @@ def main(number: int) -> None:
     faulthandler.enable(all_threads=False)
     sys.path[:] = pickle.loads(pipe.recv_bytes())
     runtime.cure_torchvision()
+    runtime.become_worker()
     pipe.send_bytes(READY)
     inbox: list[bytes] = []
     arrived = threading.Semaphore(0)

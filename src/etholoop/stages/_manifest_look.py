@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from etholoop import runtime
 from etholoop.core.chunks import chunks
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import images, video
@@ -102,7 +103,8 @@ def _probe_unit(candidate: "Candidate", sha256: str, how: Probing) -> Unit:
 def probe_into(folder: Path, path: Path, stamp: Stamp | None, how: Probing = Probing()) -> None:
     """Make the memo of one video: probe.json, and index.npz if it can be used."""
     try:
-        info, index = video.probe(path, decode=how.decode, limits=how.limits)
+        with runtime.end_worker_after(_patience_s(path, how)):
+            info, index = video.probe(path, decode=how.decode, limits=how.limits)
     except video.VideoFault as fault:
         content: Seen = {"fault": _fault(fault)}
     else:
@@ -110,6 +112,11 @@ def probe_into(folder: Path, path: Path, stamp: Stamp | None, how: Probing = Pro
         content = {"info": {**asdict(info), "fps": str(info.fps) if info.fps else None}}
     _unchanged([path], [stamp])
     (folder / "probe.json").write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+
+
+def _patience_s(path: Path, how: Probing) -> float:
+    """The probe looks at the clock between two packets; a call into the decoder that never returns gets twice that time."""
+    return 10 + 2 * max(0.0, how.limits.deadline(path).allowed_s) if path.is_file() else 10.0
 
 
 def look_at_images(

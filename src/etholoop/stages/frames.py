@@ -74,6 +74,8 @@ class Params(Section):
     def _one_limit_per_source(self) -> "Params":
         if self.per_video is not None and self.max_share is not None:
             raise ValueError("per_video and max_share both limit what one source gives; set one of them to null")
+        if self.per_video is not None and "n_frames" in self.model_fields_set:
+            raise ValueError("per_video counts frames of every source and n_frames over all sources; leave one of them out")
         return self
 
     def wanted(self, n_sources: int) -> tuple[int, int | None]:

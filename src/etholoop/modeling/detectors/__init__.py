@@ -9,23 +9,12 @@ A plug-in file holds:
   ``predict(images, *, confidence, iou, max_detections, imgsz, flip) -> list[Prediction]``.
 """
 
-import importlib
 from typing import Any
 
 from etholoop import registry
-from etholoop.errors import EthoLoopError
-from etholoop.params import Section, nearest, section_from
+from etholoop.params import Section
 
 
 def settings_of(name: str, settings: dict[str, Any], where: str) -> Section:
-    """Checked settings of the detector ``name``; all unknown keys and impossible values are named together.
-
-    Raises:
-        EthoLoopError: no such detector.
-        FaultsError: faulty settings.
-    """
-    known = registry.names(__name__)
-    if name not in known:
-        raise EthoLoopError(f"unknown detector '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
-    module = importlib.import_module(f"{__name__}._{name}_settings")
-    return section_from({"settings": settings}, "settings", module.Params, where)
+    """Checked settings of the detector ``name``; see :func:`etholoop.registry.settings_of`."""
+    return registry.settings_of(__name__, name, settings, where)

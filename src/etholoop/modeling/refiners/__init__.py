@@ -8,23 +8,12 @@ A plug-in file holds:
 * ``class Refiner`` with ``load(path, device="cpu")`` and ``refine(image, boxes, keypoints) -> keypoints``.
 """
 
-import importlib
 from typing import Any
 
 from etholoop import registry
-from etholoop.errors import EthoLoopError
-from etholoop.params import Section, nearest, section_from
+from etholoop.params import Section
 
 
 def settings_of(name: str, settings: dict[str, Any], where: str) -> Section:
-    """Checked settings of the refiner ``name``; all unknown keys and impossible values are named together.
-
-    Raises:
-        EthoLoopError: no such refiner.
-        FaultsError: faulty settings.
-    """
-    known = registry.names(__name__)
-    if name not in known:
-        raise EthoLoopError(f"unknown refiner '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
-    module = importlib.import_module(f"{__name__}._{name}_settings")
-    return section_from({"settings": settings}, "settings", module.Params, where)
+    """Checked settings of the refiner ``name``; see :func:`etholoop.registry.settings_of`."""
+    return registry.settings_of(__name__, name, settings, where)
