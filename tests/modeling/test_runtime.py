@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -106,6 +107,16 @@ def test_another_sitecustomize_still_runs_in_children(tmp_path: Path) -> None:
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60, check=True
     )
     assert result.stdout.split() == ["yes", "True"]
+
+
+def test_children_of_two_projects_on_the_path_do_not_call_each_other(tmp_path: Path) -> None:
+    shutil.copytree(runtime.CHILDREN, tmp_path / "etholoop/_children")
+    shutil.copy(runtime.CHILDREN.parent / "_torchvision_cure.py", tmp_path / "etholoop")
+    path = os.pathsep.join([str(runtime.CHILDREN), str(tmp_path / "etholoop/_children")])
+    result = subprocess.run(
+        [sys.executable, "-c", "pass"], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stderr == ""
 
 
 def test_the_real_extension_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

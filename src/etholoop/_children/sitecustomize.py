@@ -18,8 +18,8 @@ def _run(name: str, file: str) -> None:
 
 
 def _next_sitecustomize() -> None:
-    """This file hides a sitecustomize of the machine or the environment; run that one as well."""
-    elsewhere = [folder for folder in sys.path if Path(folder).resolve() != _HERE]
+    """This file hides a sitecustomize of the machine or the environment; run that one as well, but not the same file of another project."""
+    elsewhere = [folder for folder in sys.path if not (Path(folder).parent / "_torchvision_cure.py").is_file()]
     spec = PathFinder.find_spec("sitecustomize", elsewhere)
     if spec is not None and spec.origin:
         _run("_next_sitecustomize", spec.origin)

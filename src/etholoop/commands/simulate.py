@@ -45,8 +45,8 @@ class World:
     """What is simulated: how many sessions of how many frames, and how the oracle answers."""
 
     seed: int = 1
-    n_sessions: int = 20
-    n_frames: int = 80
+    n_sessions: int = 32
+    n_frames: int = 50
     batch_size: int | None = None
     noise: str = "human"
 
@@ -68,8 +68,8 @@ def simulate_command(
     folder: Path = typer.Option(None, help="Where to make the project; default: a folder that is removed at the end."),
     seed: int = typer.Option(1, min=0, help="Another seed is another world: arenas, coats, movement, slips."),
     batch: int = typer.Option(None, min=1, help="Frames labelled per cycle; default: that of the demo preset."),
-    sessions: int = typer.Option(20, min=4, help="Recordings; a fifth of them, at least two, are held out to judge."),
-    frames: int = typer.Option(80, min=25, help="Frames per recording, 25 a second."),
+    sessions: int = typer.Option(32, min=4, help="Recordings; a fifth of them, at least two, are held out to judge."),
+    frames: int = typer.Option(50, min=25, help="Frames per recording, 25 a second."),
     noise: str = typer.Option("human", help="'human': the oracle's hand slips a little; 'none': it gives the truth."),
     keep: bool = typer.Option(False, "--keep", help="Keep the project when no folder was given."),
 ) -> None:
