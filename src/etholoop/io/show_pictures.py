@@ -26,7 +26,7 @@ class Footage(Protocol):
 def whole(footage: Footage, frames: Iterable[int], usable: NDArray[np.bool_], width: int) -> Iterator[tuple[int, bytes]]:
     """Frames at most ``width`` wide, in their order; nothing for those that are not usable."""
     for frame, image in _read(footage, frames, usable):
-        yield frame, NOTHING if image is None else drawing.jpeg(_at_most(image, width))
+        yield frame, NOTHING if image is None else jpeg_at_most(image, width)
 
 
 def around(footage: Footage, frames: Iterable[int], usable: NDArray[np.bool_], boxes: Boxes) -> Iterator[tuple[int, bytes]]:
@@ -56,7 +56,9 @@ def _read(footage: Footage, frames: Iterable[int], usable: NDArray[np.bool_]) ->
             yield frame, None
 
 
-def _at_most(image: np.ndarray, width: int) -> np.ndarray:
+def jpeg_at_most(image: np.ndarray, width: int) -> bytes:
+    """JPEG of an image, made smaller where it is wider than that."""
     if image.shape[1] <= width:
-        return image
-    return cv2.resize(image, (width, max(1, round(image.shape[0] * width / image.shape[1]))), interpolation=cv2.INTER_AREA)
+        return drawing.jpeg(image)
+    smaller = cv2.resize(image, (width, max(1, round(image.shape[0] * width / image.shape[1]))), interpolation=cv2.INTER_AREA)
+    return drawing.jpeg(smaller)
