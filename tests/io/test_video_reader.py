@@ -56,6 +56,53 @@ def test_an_unsorted_list_needs_no_more_memory_than_its_window(reader, monkeypat
     assert numbers(image for _, image in reader.read(wanted)) == wanted
 
 
+@pytest.fixture(scope="module")
+def long(folder) -> Path:
+    return make(folder / "long.mp4", range(900), options={"g": "50", "bf": "3"})
+
+
+def side_by_side_threads() -> int:
+    return sum("side by side" in thread.name for thread in threading.enumerate())
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.integers(0, 899), min_size=8, max_size=40).map(sorted), st.sampled_from([None, (64, 48)]), st.booleans())
+def test_scattered_frames_are_the_same_whoever_looks_for_them(long, wanted, size, grey):
+    alone = video.VideoReader(long, size=size, grey=grey, threads=1)
+    several = video.VideoReader(long, size=size, grey=grey, threads=3)
+    expected, found = list(alone.read(wanted)), list(several.read(wanted))
+    assert [frame for frame, _ in found] == wanted
+    assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(expected, found, strict=True))
+
+
+def test_scattered_frames_are_looked_for_side_by_side_and_nothing_stays(long):
+    reader = video.VideoReader(long, threads=2)
+    assert reader._is_scattered([0, 100, 200, 300]) and not reader._is_scattered([0, 1, 2, 300 // 100])
+    assert not reader._is_scattered([300, 200, 100, 0]) and not video.VideoReader(long, threads=1)._is_scattered([0, 100, 200, 300])
+    images = reader.read(list(range(0, 900, 30)))
+    assert number_of(next(images)[1]) == 0
+    assert side_by_side_threads() > 0
+    images.close()
+    assert side_by_side_threads() == 0
+
+
+def test_a_frame_that_cannot_be_decoded_comes_in_its_turn(long, monkeypatch):
+    take = _video_reader.Cursor.take
+
+    def refuses(cursor, frame):
+        if frame == 400:
+            raise video.VideoFault("undecodable", "frame 400 cannot be decoded.", cursor.path)
+        return take(cursor, frame)
+
+    monkeypatch.setattr(_video_reader.Cursor, "take", refuses)
+    found = []
+    with pytest.raises(video.VideoFault, match="frame 400"):
+        for frame, _ in video.VideoReader(long, threads=2).read(range(0, 900, 50)):
+            found.append(frame)
+    assert found == list(range(0, 400, 50))
+    assert side_by_side_threads() == 0
+
+
 def test_repeated_frames_are_arrays_of_their_own(reader):
     for wanted in ([7, 7, 7], [9, 7, 7, 9]):
         found = []

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Generator, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, overload
 
 import av
@@ -12,6 +13,7 @@ import numpy as np
 
 from etholoop.errors import EthoLoopError
 from etholoop.io._read_ahead import read_ahead as make_ahead
+from etholoop.io._side_by_side import side_by_side
 from etholoop.io._video_cursor import Cursor
 from etholoop.io._video_index import VideoIndex
 from etholoop.io._video_open import VideoFault
@@ -25,6 +27,12 @@ WINDOW_FRAMES = 4096
 
 WINDOW_BYTES = 256 * 1024**2
 """Decoded pictures that are kept to serve an unsorted list in the order asked."""
+
+SCATTERED = 8
+"""Frames that are at least so far apart on average are looked for by several decoders side by side."""
+
+SCATTERED_BYTES = 96 * 1024**2
+"""Images that wait for those before them take no more than this, or one for each decoder."""
 
 LEAST_BYTES, MOST_BYTES = {"yuv420p": 1.5, "yuvj420p": 1.5, "gray": 1.0, "yuv422p": 2.0, "yuvj422p": 2.0}, 8.0
 """Bytes of a pixel of a decoded picture, by its format; of any other format at most."""
@@ -64,6 +72,7 @@ class VideoReader:
         self.width, self.height = size or (info.width, info.height)
         self.size, self.grey, self.read_ahead = size, grey, read_ahead
         self.threads = threads if threads is not None else _threads_of_environment()
+        self._n_threads = self.threads if self.threads else os.cpu_count() or 1
         self._idle: list[tuple[Cursor, Pixels]] = []
 
     def read(self, frames: Iterable[int]) -> Iterator[Numbered]:
@@ -141,8 +150,50 @@ class VideoReader:
         with self._decoder() as (cursor, pixels):
             while window := [self._checked(frame) for frame in islice(frames, WINDOW_FRAMES)]:
                 for part in self._parts(window):
+                    if self._is_scattered(part):
+                        yield from self._scattered(part)
+                        continue
                     cursor.want(part)
                     yield from self._in_order_asked(part, cursor, pixels)
+
+    def _is_scattered(self, part: list[int]) -> bool:
+        """Few frames of many, ascending: most time goes into finding each, and threads of one decoder wait for each other.
+
+        Unsorted ones are not looked for in this way: what must be kept for them would take twice the memory.
+        """
+        if self._n_threads < 2 or len(part) < 2 * self._n_threads or not self.index.timed or not _ascends(part):
+            return False
+        far_apart = part[-1] - part[0] >= SCATTERED * (len(part) - 1)
+        return far_apart and self.index.key_place(part[-1]) > self.index.key_place(part[0])
+
+    def _scattered(self, part: list[int]) -> Iterator[Numbered]:
+        """The frames after each keyframe by decoders of one thread each, side by side."""
+        decoders: SimpleQueue[tuple[Cursor, Pixels]] = SimpleQueue()
+        for _ in range(self._n_threads):
+            decoders.put((Cursor(self.path, self.index, 1), Pixels(self.index.info.rotation, self.size, self.grey)))
+
+        def work(group: list[int]) -> list[Numbered]:
+            cursor, pixels = decoders.get()
+            try:
+                cursor.want(group)
+                return list(self._in_order_asked(group, cursor, pixels))
+            finally:
+                decoders.put((cursor, pixels))
+
+        try:
+            yield from side_by_side(work, self._groups(part), self._n_threads)
+        finally:
+            while not decoders.empty():
+                decoders.get()[0].close()
+
+    def _groups(self, part: list[int]) -> Iterator[list[int]]:
+        """Frames after one keyframe together, no more than there is memory for."""
+        channels = 1 if self.grey else 3
+        room = max(1, SCATTERED_BYTES // (self.width * self.height * channels * (self._n_threads + 2)))
+        for _, frames in groupby(part, self.index.key_place):
+            group = list(frames)
+            for start in range(0, len(group), room):
+                yield group[start : start + room]
 
     def _parts(self, window: list[int]) -> Iterator[list[int]]:
         """The window itself if it ascends, else pieces of which all images fit into memory."""
