@@ -1,6 +1,6 @@
 """How long thousands of tasks take to push and to pull, and whether kills leave duplicates or lose labels, on a real server.
 
-Usage: python benchmarks/label_studio_scale.py --tasks 5000 --animals 2
+Usage: python benchmarks/label_studio_scale.py --tasks 5000
        python benchmarks/label_studio_scale.py --tasks 300 --client-kills 40 --server-kills 10
 """
 
@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -36,6 +35,20 @@ dvc.add = lambda *_: None
 project = Project(Path(sys.argv[2]))
 print("ready", flush=True)
 labels_push.push(project, labels_push.Order(media="http://m/")) if sys.argv[1] == "push" else labels_pull.pull(project)
+"""
+
+MEASURED = """
+import json, resource, sys, time
+from pathlib import Path
+from etholoop.commands import labels_pull, labels_push
+from etholoop.project import Project
+from etholoop.services import dvc
+dvc.add = lambda *_: None
+project, start = Project(Path(sys.argv[2])), time.monotonic()
+labels_push.push(project, labels_push.Order(media="http://m/")) if sys.argv[1] == "push" else labels_pull.pull(project)
+usage = resource.getrusage(resource.RUSAGE_SELF)
+said = {"wall_s": time.monotonic() - start, "cpu_s": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1024}
+print(json.dumps({name: round(value, 1) for name, value in said.items()}))
 """
 
 
@@ -68,17 +81,25 @@ def make_project(root: Path, n_tasks: int) -> Project:
 
 
 def scale(project: Project) -> dict[str, float]:
-    order = labels_push.Order(media="http://m/")
-    seconds = {}
-    for name, work in (("push_s", lambda: labels_push.push(project, order)), ("push_again_s", lambda: labels_push.push(project, order))):
-        seconds[name] = timed(name, work)
-    with label_studio.connect(project) as client:
-        submit(client, project)
-    for name in ("pull_s", "pull_again_s"):
-        seconds[name] = timed(name, lambda: labels_pull.pull(project))
-    seconds["labels"] = len(snapshot.read(project.snapshot).frames)
-    seconds["client_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return seconds
+    """Push and pull twice each, in processes of their own: so each peak of memory is that of one command."""
+    found: dict[str, float] = {}
+    for name, work in (("push", "push"), ("push_again", "push"), ("pull", "pull"), ("pull_again", "pull")):
+        if name == "pull":
+            with label_studio.connect(project) as client:
+                submit(client, project)
+        found |= measured(name, work, project)
+    found["labels"] = len(snapshot.read(project.snapshot).frames)
+    return found
+
+
+def measured(name: str, work: str, project: Project) -> dict[str, float]:
+    """Wall seconds and peak memory of one command; told at once, with the share of a core that was to be had: on a busy machine the wall
+    says little."""
+    done = subprocess.run([sys.executable, "-c", MEASURED, work, str(project.root)], capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout.splitlines()[-1])
+    busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"{name}: {said['wall_s']} s (client {said['cpu_s']} s of a core; machine's load {busy})", file=sys.stderr, flush=True)
+    return {f"{name}_s": said["wall_s"], f"{name}_peak_mb": said["peak_mb"]}
 
 
 def submit(client: label_studio.Client, project: Project) -> None:
@@ -94,16 +115,6 @@ def submit(client: label_studio.Client, project: Project) -> None:
         answered.append({**made, "annotations": [{"result": made["predictions"][0]["result"], "completed_by": 1}]})
     for part in label_studio.chunks(answered):
         client.import_tasks(number, part)
-
-
-def timed(name: str, work) -> float:
-    """Wall seconds; told at once, with the share of one core that was to be had: on a busy machine the wall says little."""
-    start, own = time.monotonic(), time.process_time()
-    work()
-    seconds = round(time.monotonic() - start, 2)
-    busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    print(f"{name}: {seconds} s (client {time.process_time() - own:.1f} s of a core; machine's load {busy})", file=sys.stderr, flush=True)
-    return seconds
 
 
 def kills(project: Project, port: int, args: argparse.Namespace) -> dict[str, object]:

@@ -154,7 +154,10 @@ def browser_python() -> str:
     import sys
 
     for python in (sys.executable, str(server.venv_folder() / "bin/python")):
-        if Path(python).is_file() and subprocess.run([python, "-c", "import playwright"], capture_output=True, check=False).returncode == 0:
+        if (
+            Path(python).is_file()
+            and subprocess.run([python, "-c", "import playwright.sync_api"], capture_output=True, check=False).returncode == 0
+        ):
             return python
     pytest.skip("no Playwright: pip install it here or into the Label Studio environment, and install Chromium")
 

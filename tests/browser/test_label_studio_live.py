@@ -111,7 +111,7 @@ def test_tasks_are_shared_out_and_some_are_asked_twice(project):
 
 
 def frame_result(record):
-    return label_studio_tasks.results_of_frame(record, WIDTH, HEIGHT)
+    return label_studio_tasks.results_of_frame(record, {"width": WIDTH, "height": HEIGHT})
 
 
 def good(uid, x=10.0):
@@ -233,3 +233,50 @@ def test_new_people_are_invited_and_named(project):
             labels_pull.names_of_users(project, client.users())
         Path(project.root / "label_studio/annotators.yaml").write_text("anna@other.example: anna-b\n")
         assert sorted(labels_pull.names_of_users(project, client.users()).values()) == ["anna", "anna-b", "etholoop"]
+
+
+def test_the_ethogram_changes_and_answers_in_old_words_are_taken(project):
+    """The server keeps words that labels hold, so the screen has them too; labels come in the words of today."""
+    from studio_live import add_video
+
+    from etholoop.commands import labels_behaviours
+    from etholoop.core.ethogram_changes import WordChange
+
+    add_video(project)
+    bouts = [{"behaviour": "walk", "start": 0, "stop": 30}, {"behaviour": "sniff", "start": 10, "stop": 40}]
+    (project / "windows.json").write_text(json.dumps([{"video_id": "arena", "start_frame": 0, "stop_frame": 60, "bouts": bouts}]))
+    order = Order("behaviour", windows=project / "windows.json", media="http://media.invalid/")
+    labels_push.push(project, order)
+    with label_studio.connect(project) as client:
+        number = number_of(project, client, "behaviour")
+        assert submit_untouched(client, number) == 1
+        labels_pull.pull(project)
+        labels_behaviours.change(project, WordChange("rename", "sniff", "smell"), {})
+        labels_behaviours.change(project, WordChange("remove", "walk", ""), {})
+        labels_behaviours.change(project, WordChange("add", "", "rear"), {"definition": "stands up"})
+        labels_push.push(project, order)
+        screen = client.project(number)["label_config"]
+    assert all(f'value="{word}"' in screen for word in ("rear", "smell", "sniff", "walk"))
+    pulled = labels_pull.pull(project)
+    assert pulled.refused == [] and not pulled.changes
+    assert not any("is not the one of" in remark for remark in pulled.remarks)
+    (record,) = snapshot.read(project.snapshot).behaviours
+    assert [(bout["behaviour"], bout["start"], bout["stop"]) for bout in record["bouts"]] == [("smell", 10, 40)]
+
+
+def test_labels_of_cut_and_padded_pictures_come_back_in_source_pixels(project):
+    """`normalise` cut frame 0 to its middle and padded frame 1; nothing is touched by the annotator."""
+    cut = {"width": 500, "height": 400, "affine": [1.0, 0.0, -55.0, 0.0, 1.0, -60.0]}
+    padded = {"width": 400, "height": 400, "affine": [0.625, 0.0, 0.0, 0.0, 0.625, 50.0]}
+    write_tasks(project, [question(0, "batch", 0) | {"picture": cut}, question(1, "batch", 1) | {"picture": padded}])
+    labels_push.push(project, ELSEWHERE)
+    with label_studio.connect(project) as client:
+        assert submit_untouched(client, number_of(project, client)) == 2
+    pulled = labels_pull.pull(project)
+    assert pulled.refused == [] and pulled.remarks == []
+    for number, record in enumerate(snapshot.read(project.snapshot).frames):
+        for instance, animal in zip(record["instances"], animals(number), strict=True):
+            assert instance["box"] == pytest.approx(animal["box"], abs=0.01)
+            assert {name: place[:2] for name, place in instance["keypoints"].items()} == {
+                name: pytest.approx(place[:2], abs=0.01) for name, place in animal["keypoints"].items()
+            }

@@ -74,7 +74,6 @@ class FakeStudio:
             ("GET", "dm", "views"): lambda *_: self.tabs,
             ("POST", "dm", "views"): lambda _, content: self.tabs.append(content),
             ("GET", "tasks"): self._list,
-            ("POST", "predictions"): lambda _, content: self.tasks[content["task"]]["predictions"].append(content),
         }
         route = routes.get((request.method, *parts))
         return route(request.url.params, body) if route else self._numbered(request, parts, body)
@@ -86,6 +85,12 @@ class FakeStudio:
                 made = {"annotations": [], "drafts": [], "predictions": [], "overlap": 1, "project": number, **task}
                 self._keep(self.tasks, made)
             return {}
+        if kind == "projects" and parts[2:] == ["import", "predictions"]:
+            for item in body:
+                self.tasks[item["task"]]["predictions"].append(item)
+            return {}
+        if kind == "projects" and parts[2:] == ["export"] and "ids[]" not in request.url.params:
+            return [task for task in self.tasks.values() if task["project"] == number]
         if kind == "projects" and parts[2:] == ["export"]:
             return [self.tasks[int(task)] for task in request.url.params.get_list("ids[]") if int(task) in self.tasks]
         store = {"projects": self.projects, "tasks": self.tasks}[kind]

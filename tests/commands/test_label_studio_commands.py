@@ -189,7 +189,7 @@ def test_labels_from_elsewhere_are_never_touched(project, studio):
 def test_a_removed_window_takes_only_its_own_time(project, studio):
     windows = [{"video_id": "cage1", "subject": "", "shown": shown} for shown in ([[0, 50]], [[40, 90]])]
     labels_push.push(project, Order())  # makes the project's key
-    ethogram = labels_pull._Reader(project, "behaviour", {}, "").ethogram
+    ethogram = labels_pull._Reader(project, "behaviour", {}, "", {}).ethogram
     about = f"etholoop:{labels_push.project_key(project)}:behaviour"
     number = studio._keep(studio.projects, {"title": "b", "label_config": "", "description": about})
     for place, window in enumerate(windows):
@@ -199,7 +199,7 @@ def test_a_removed_window_takes_only_its_own_time(project, studio):
         studio.answer(f"w{place}", label_studio_tasks.bout_results([bout], window["shown"], ethogram))
     labels_pull.pull(project)
     (record,) = snapshot.read(project.snapshot).behaviours
-    assert record["looked_at"] == [[0, 90]] and [(b["start"], b["stop"]) for b in record["bouts"]] == [(0, 40), (40, 90)]
+    assert record["looked_at"] == [[0, 90]] and [(b["start"], b["stop"]) for b in record["bouts"]] == [(0, 90)]
     studio.tasks = {key: task for key, task in studio.tasks.items() if task["data"]["uid"] != "w1"}
     labels_pull.pull(project, accept_removals=True)
     (record,) = snapshot.read(project.snapshot).behaviours

@@ -31,7 +31,8 @@ def test_status_follows_the_loop(tmp_path, studio, monkeypatch):
     labels_pull.pull(project)
     assert {"asked (batch): 4, answered 4, open 0", "labelling server: nothing new to pull"} <= set(status.lines(project))
     monkeypatch.setattr(dvc, "status", lambda project: {"frames": [{"changed deps": {"data/raw/videos": "modified"}}, "changed command"]})
-    assert status.lines(project)[-1] == "  frames: changed deps data/raw/videos (modified); changed command"
+    (project / "dvc.yaml").write_text("stages:\n  frames: {cmd: x, deps: [data/raw/videos], outs: [data/frames]}\n")
+    assert status.lines(project)[-2:] == ["`etholoop repro` would run:", "  frames: data/raw/videos; changed command"]
 
 
 def test_a_server_that_is_down_is_a_line_and_no_fault(tmp_path, studio):

@@ -27,7 +27,7 @@ def test_the_newest_answer_counts_and_the_number_settles_ties():
 def test_windows_of_one_subject_become_one_record():
     first, second = window(0, 50, ("walk", 0, 10)), window(50, 90, ("walk", 60, 70))
     records = label_diff.joined_windows([told("w1", "1", first), told("w2", "2", second)])
-    assert records == [window(0, 90, ("walk", 60, 70), ("walk", 0, 10))]
+    assert records == [window(0, 90, ("walk", 0, 10), ("walk", 60, 70))]
 
 
 def test_where_windows_overlap_the_newest_counts():
@@ -36,6 +36,38 @@ def test_where_windows_overlap_the_newest_counts():
     assert record["bouts"] == [{"behaviour": "walk", "start": 0, "stop": 40}]
     (record,) = label_diff.joined_windows([told("w1", "2", old), told("w2", "1", new)])
     assert record["bouts"] == [{"behaviour": "walk", "start": 0, "stop": 60}]
+
+
+def joined(*windows, points=()):
+    (record,) = label_diff.joined_windows([told(f"w{place}", str(place), record) for place, record in enumerate(windows)], points)
+    return [(bout["behaviour"], bout["start"], bout["stop"]) for bout in record["bouts"]]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_a_bout_over_the_ends_of_windows_is_one_bout(order):
+    parts = [window(0, 50, ("walk", 40, 50)), window(50, 60, ("walk", 50, 60)), window(60, 90, ("walk", 60, 70), ("rest", 70, 80))]
+    assert joined(*(parts[place] for place in order)) == [("walk", 40, 70), ("rest", 70, 80)]
+
+
+def test_bouts_that_touch_within_a_window_stay_two_and_different_ones_always_do():
+    assert joined(window(0, 50, ("walk", 0, 20), ("walk", 20, 50)), window(50, 90, ("rest", 50, 60))) == [
+        ("walk", 0, 20), ("walk", 20, 50), ("rest", 50, 60),
+    ]  # fmt: skip
+
+
+def test_a_bout_cut_by_a_newer_window_goes_on_in_it():
+    assert joined(window(0, 60, ("walk", 10, 60)), window(40, 90, ("walk", 40, 55))) == [("walk", 10, 55)]
+
+
+def test_point_events_at_the_seam_stay_two():
+    assert joined(window(0, 50, ("jump", 49, 50)), window(50, 90, ("jump", 50, 51)), points={"jump"}) == [
+        ("jump", 49, 50),
+        ("jump", 50, 51),
+    ]
+
+
+def test_windows_with_time_between_them_do_not_meet():
+    assert joined(window(0, 50, ("walk", 40, 50)), window(51, 90, ("walk", 51, 60))) == [("walk", 40, 50), ("walk", 51, 60)]
 
 
 def test_subjects_stay_apart():

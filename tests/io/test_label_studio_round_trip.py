@@ -61,7 +61,7 @@ def test_5000_frames_come_back_equal():
     rng = np.random.default_rng(4)
     for _ in range(5000):
         record, data = made_frame(rng)
-        results = tasks.results_of_frame(record, data["width"], data["height"])
+        results = tasks.results_of_frame(record, data)
         read = annotations.frame_record(data, results, "anna", SKELETON)
         assert read.reasons == [] and read.remarks == []
         assert worst_difference_px(record, read.record) < 1e-6

@@ -1,6 +1,7 @@
 """The server's settings and secrets, and the client's manners, without a server."""
 
 import base64
+import io
 import json
 import os
 import socket
@@ -134,3 +135,18 @@ def test_the_environment_names_the_server(tmp_path, monkeypatch):
     monkeypatch.setenv(label_studio.TOKEN_VARIABLE, "t")
     with label_studio.connect(Project(tmp_path)) as found:
         assert found.url == "http://lab.test"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("items", [[], [1], [12, 34], [{"a": [1, "]"]}, "x,y", None, 5.5, "ü€"], [{}] * 9])
+def test_a_long_list_is_read_item_by_item(monkeypatch, size, items):
+    monkeypatch.setattr(label_studio, "READ_BYTES", size)
+    for text in (json.dumps(items, ensure_ascii=False), json.dumps(items, indent=2)):
+        assert list(label_studio.json_items(io.BytesIO(text.encode()))) == items
+
+
+def test_a_download_cut_anywhere_is_told():
+    whole = json.dumps([{"a": 1}, {"b": [2, 3]}])
+    for length in range(len(whole) - 1):
+        with pytest.raises(label_studio.ServerDownError, match="breaks off"):
+            list(label_studio.json_items(io.BytesIO(whole[:length].encode())))

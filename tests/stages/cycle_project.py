@@ -145,6 +145,12 @@ def write_no_predictions(project):
         ("embeddings", Embeddings),
     ):
         tables.write(tables.empty(schema), schema, project.pose_predictions / f"{name}.parquet")
+    write_backend(project, None)
+
+
+def write_backend(project, weights):
+    content = {"backend": "torch", "reason": "a test", "weights": weights, "differences": {}, "tolerances": {}}
+    (project.pose_predictions / "backend.json").write_text(json.dumps(content))
 
 
 def write_predictions(project, scale=1, seed=0):
@@ -175,6 +181,7 @@ def write_predictions(project, scale=1, seed=0):
     vectors = tables.from_rows(embeddings, Embeddings)
     columns = [name for name in vectors.columns if name.startswith("e_")]
     tables.write(vectors.astype(dict.fromkeys(columns, "float32")), Embeddings, folder / "embeddings.parquet")
+    write_backend(project, "weights")
 
 
 def write_gates(project):

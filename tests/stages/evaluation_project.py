@@ -1,5 +1,7 @@
 """A small project on disk: tables a gate or the evaluation reads, written by hand."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -126,3 +128,5 @@ def write_predictions(project, detections=(), points=(), frames=None):
     tables.write(table, Detections, folder / "detections.parquet")
     tables.write(tables.from_rows(points, PredictedKeypoints), PredictedKeypoints, folder / "keypoints.parquet")
     tables.write(tables.from_rows(embeddings, Embeddings), Embeddings, folder / "embeddings.parquet")
+    backend = {"backend": "torch", "reason": "a test", "weights": "weights", "differences": {}, "tolerances": {}}
+    (folder / "backend.json").write_text(json.dumps(backend))

@@ -12,7 +12,7 @@ from etholoop.io import snapshot, tables
 from etholoop.io.snapshot import Snapshot
 from etholoop.project import Project
 from etholoop.schema import annotations as nouns
-from etholoop.schema.videos import Images, Quarantine, Videos
+from etholoop.schema.videos import Gaps, Images, Quarantine, Videos
 from etholoop.stages import annotations
 from etholoop.stages.annotations import Params
 
@@ -115,7 +115,6 @@ def test_the_same_labels_in_another_order_give_the_same_bytes(project):
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (frame("cage2:00000005", animal()), "no source 'cage2'; did you mean 'cage1'"),
         (frame("cage1:00000100", animal()), "frame 100 does not exist; the video has 100 frames"),
         (frame("stills:00000004", animal()), "no image with number 4"),
         (frame("cage1:00000005", animal(**{"class": "mosue"})), "did you mean 'mouse'"),
@@ -235,3 +234,26 @@ def test_tables_are_typed(project):
     found = ran(project, [frame("cage1:00000005", animal())])
     assert isinstance(found["boxes"], pd.DataFrame)
     assert str(found["boxes"]["instance"].dtype) == "int64"
+
+
+def test_a_source_that_is_not_there_is_named_once(project):
+    frames = [frame(f"cage2:{number:08d}", animal()) for number in range(30)]
+    snapshot.write(Snapshot(frames, [behaviour(("walk", 0, 5), video="cage2")]), project.snapshot)
+    with pytest.raises(FaultsError) as caught:
+        annotations.run(project, Params())
+    assert str(caught.value).count("cage2") == 1
+    assert "did you mean 'cage1'? (labels of it: 1 behaviour records, 30 frames)" in str(caught.value)
+
+
+def test_labels_on_frames_that_cannot_be_read_are_told(project, capsys):
+    gaps = [{"video_id": "cage1", "start_frame": 5, "stop_frame": 20, "reason": "damaged"}]
+    tables.write(tables.from_rows(gaps, Gaps), Gaps, project.manifest / "gaps.parquet")
+    frames = [frame("cage1:00000005", animal()), frame("cage1:00000020", animal())]
+    told = [behaviour(("walk", 6, 18), ("groom", 18, 30), ("contact", 40, 50))]
+    snapshot.write(Snapshot(frames, told), project.snapshot)
+    annotations.run(project, Params())
+    status = json.loads((project.annotations / "status.json").read_text())
+    assert status["in_gaps"] == {"bouts": 1, "frames": 1}
+    said = capsys.readouterr().out
+    assert "1 labelled frames cannot be read" in said and "cage1:00000005" in said and "cage1 walk 6 to 17" in said
+    assert len(tables.read(project.annotations / "labelled_frames.parquet", nouns.LabelledFrames)) == 2, "they stay, and are told"

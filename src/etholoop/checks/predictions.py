@@ -1,7 +1,8 @@
 """Gate ``predictions``: is what the model wrote what it claims to be: probabilities, boxes and points of known frames?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,13 @@ ROUNDING = 1e-4
 
 @dataclass(frozen=True)
 class Predictions:
-    """The tables of schema.predictions."""
+    """The tables of schema.predictions, and what ``backend.json`` says about the library that ran the network."""
 
     frames: pd.DataFrame
     detections: pd.DataFrame
     keypoints: pd.DataFrame
     embeddings: pd.DataFrame
+    backend: Mapping[str, Any]
 
 
 def gate(predicted: Predictions, videos: pd.DataFrame, species: Sequence[str], keypoint_names: Sequence[str]) -> Gate:
@@ -31,9 +33,10 @@ def gate(predicted: Predictions, videos: pd.DataFrame, species: Sequence[str], k
     sized = predicted.detections.merge(videos[["video_id", "width", "height"]], on="video_id", how="left", validate="many_to_one")
     tables = {
         "frames": _frames_table(predicted, videos),
-        "detections": _detections_table(sized, predicted.frames, species),
+        "detections": _detections_table(sized, predicted, species),
         "keypoints": _keypoints_table(predicted, keypoint_names),
         "embeddings": _embeddings_table(predicted),
+        "backend": _backend_table(predicted.backend),
     }
     corners, size = sized[CORNERS].to_numpy(float), sized[["width", "height"]].to_numpy(float)
     outside = np.flatnonzero(np.any((corners[:, :2] < -1) | (corners[:, 2:] > size + 1), axis=1))
@@ -45,7 +48,7 @@ def gate(predicted: Predictions, videos: pd.DataFrame, species: Sequence[str], k
         "n_frames_without_animal": len(empty),
     }
     warnings = {"box_outside_image": Warn("boxes that reach over the image's edge", sized[[*INSTANCE, *CORNERS]].iloc[outside])}
-    notes = () if len(predicted.frames) else ("no predictions: there is no trained model yet",)
+    notes = (_backend_note(predicted.backend),) if len(predicted.frames) else ("no predictions: there is no trained model yet",)
     return Gate("predictions", tables, counts, warnings, notes)
 
 
@@ -69,7 +72,8 @@ def _frames_table(predicted: Predictions, videos: pd.DataFrame) -> Table:
     )
 
 
-def _detections_table(detections: pd.DataFrame, frames: pd.DataFrame, species: Sequence[str]) -> Table:
+def _detections_table(detections: pd.DataFrame, predicted: Predictions, species: Sequence[str]) -> Table:
+    frames = predicted.frames
     names = [f"p_{name}" for name in species]
     missing = [name for name in names if name not in detections.columns]
     probabilities = detections.reindex(columns=names).to_numpy(float)  # (n, species)
@@ -85,6 +89,7 @@ def _detections_table(detections: pd.DataFrame, frames: pd.DataFrame, species: S
         frame_is_predicted=pd.MultiIndex.from_frame(detections[FRAME]).isin(pd.MultiIndex.from_frame(frames[FRAME])),
         species_known=detections["species"].isin(list(species)).to_numpy(),
         probabilities_valid=np.all((probabilities >= 0) & (probabilities <= 1), axis=1) & (not missing),
+        own_weights=(detections["source"] == predicted.backend["weights"]).to_numpy(bool),
         confidence_is_largest=(np.abs(best - confidence) <= ROUNDING) & (np.abs(own.astype(float) - confidence) <= ROUNDING),
         box_finite=np.isfinite(corners).all(axis=1),
         positive_area=np.all(corners[:, 2:] > corners[:, :2], axis=1),
@@ -99,6 +104,7 @@ def _detections_table(detections: pd.DataFrame, frames: pd.DataFrame, species: S
             is_true("probabilities_valid", f"a probability from 0 to 1 for every species ({', '.join(names)})"),
             is_true("confidence_is_largest", "confidence is the largest probability and that of the named species"),
             rule("confidence_is_share", "from 0 to 1", gxe.ExpectColumnValuesToBeBetween, column="confidence", min_value=0, max_value=1),
+            is_true("own_weights", "found with the weights that backend.json names"),
             is_true("box_finite", "corners that are numbers"),
             is_true("positive_area", "x_max above x_min and y_max above y_min"),
             rule("instance_is_unique", "one row per instance", gxe.ExpectCompoundColumnsToBeUnique, column_list=INSTANCE),
@@ -140,3 +146,25 @@ def _embeddings_table(predicted: Predictions) -> Table:
     )
     rules = (is_true("frame_is_predicted", "embeddings of frames the model looked at"), is_true("finite", "numbers only"))
     return Table(rows, f"{FOLDER}/embeddings.parquet", tuple(FRAME), rules)
+
+
+def _backend_table(backend: Mapping[str, Any]) -> Table:
+    """One row for each way in which the backend was compared with torch; torch itself has none."""
+    differences, tolerances = backend["differences"], backend["tolerances"]
+    columns = {
+        "what": list(differences),
+        "difference": list(differences.values()),
+        "at_most": [tolerances.get(name) for name in differences],
+    }
+    rows = pd.DataFrame(columns).astype({"what": "str", "difference": "float64", "at_most": "float64"})
+    rows["answers_as_torch"] = (rows["difference"] <= rows["at_most"]).to_numpy(bool)  # NaN, for endless, is not
+    return Table(
+        rows,
+        f"{FOLDER}/backend.json",
+        ("what", "difference", "at_most"),
+        (is_true("answers_as_torch", "a backend that answers as torch does on sample frames; otherwise set pose_predict.backend: torch"),),
+    )
+
+
+def _backend_note(backend: Mapping[str, Any]) -> str:
+    return f"predicted by {backend['backend']} ({backend['reason']})"

@@ -23,6 +23,17 @@ def register(app: typer.Typer) -> None:
         "close", short_help="Record this cycle, open the next.", epilog=examples("etholoop cycle close", "etholoop cycle close --dry-run")
     )(close_command)
     group.command("list", help="Closed cycles with their labels and figures.", epilog=examples("etholoop cycle list"))(list_command)
+    group.command(
+        "open",
+        short_help="Back to the open cycle, or open one by name.",
+        epilog=examples("etholoop cycle open", "etholoop cycle open c010 --branch without-mouse-7"),
+    )(open_command)
+    group.command("compare", short_help="Two closed cycles side by side.", epilog=examples("etholoop cycle compare c001 c004"))(
+        compare_command
+    )
+    group.command("restore", short_help="Everything as it was when a cycle was closed.", epilog=examples("etholoop cycle restore c001"))(
+        restore_command
+    )
     app.add_typer(group, name="cycle")
 
 
@@ -40,10 +51,49 @@ def close_command(
 def list_command() -> None:
     from etholoop.project import find_project
 
-    for ledger in ledgers(find_project()):
+    closed = ledgers(find_project())
+    if not closed:
+        typer.echo("no cycle was closed yet; `etholoop cycle close` does it when DVC is clean and all gates are green")
+    for ledger in closed:
         figures = "  ".join(f"{name} {ledger['metrics'][name]:.3f}" for name in LISTED if ledger["metrics"].get(name) is not None)
         champion = "champion" if ledger["promoted"] else ""
         typer.echo(f"{ledger['cycle']}  {ledger['labels']['frames']:>6} labelled frames  {figures or 'no figures'}  {champion}")
+
+
+def open_command(
+    cycle: str = typer.Argument("", help="Id of a cycle to open; without: go back to the open one."),
+    branch: str = typer.Option("", help="Git branch to make for it; needed where a restored cycle is gone on from."),
+) -> None:
+    """Go back from a restored cycle to the newest state; or open a cycle by name."""
+    from etholoop.commands import _cycle_return
+    from etholoop.project import find_project
+
+    project = find_project()
+    for line in _cycle_return.open_new(project, cycle, branch) if cycle else _cycle_return.reopen(project):
+        typer.echo(line)
+
+
+def compare_command(
+    one: str = typer.Argument(..., help="Id of a closed cycle."), other: str = typer.Argument(..., help="Id of another one.")
+) -> None:
+    """Labels, figures, weights and parameters of two closed cycles side by side."""
+    from etholoop.commands import _cycle_return
+    from etholoop.project import find_project
+
+    for line in _cycle_return.compare(find_project(), one, other):
+        typer.echo(line)
+
+
+def restore_command(cycle: str = typer.Argument(..., help="Id of a closed cycle.")) -> None:
+    """Bring code, parameters, labels, data and weights back to how they were when the cycle was closed, and check them by digest.
+
+    Refuses where there is work that is not committed. `etholoop cycle open` goes forward again.
+    """
+    from etholoop.commands import _cycle_return
+    from etholoop.project import find_project
+
+    for line in _cycle_return.restore(find_project(), cycle):
+        typer.echo(line)
 
 
 def ledgers(project: "Project") -> list[dict[str, Any]]:
@@ -82,20 +132,23 @@ def close(project: "Project", *, next_id: str | None = None, dry_run: bool = Fal
     following = next_id or f"c{int(cycle[1:]) + 1:03d}"
     _open_next(project, following, decision.promoted)
     typer.echo(f"closed {cycle} (tag cycle/{cycle}, {runs} new runs in MLflow); champion: {decision.promoted}, {decision.reason}")
-    typer.echo(f"open now: {following}. Back to this one: `git checkout cycle/{cycle} && dvc checkout`")
+    typer.echo(f"open now: {following}. Back to this one: `etholoop cycle restore {cycle}`")
     return ledger
 
 
 def _require_closable(project: "Project", cycle: str) -> None:
     from etholoop.errors import EthoLoopError, FaultsError
-    from etholoop.services import dvc, git
+    from etholoop.services import dvc, dvc_plan, git, git_return
 
+    if git_return.branch(project) is None:
+        raise EthoLoopError("this is an old cycle, looked at (`cycle restore`). `etholoop cycle open` goes back to the open one.")
     if git.has_tag(project, f"cycle/{cycle}"):
         raise EthoLoopError(f"cycle {cycle} is closed already (tag cycle/{cycle}). Set a new cycle.id in params.yaml.")
     # closing rebuilds the report with this cycle in its history, so it alone may be behind
     changed = {name: why for name, why in dvc.status(project).items() if name != "report"}
     if changed:
-        raise FaultsError("not up to date", [f"{name}: {json.dumps(why)}" for name, why in changed.items()], "Run `etholoop repro` first.")
+        faults = [f"{name}: {', '.join(dvc_plan.reasons(why))}" for name, why in changed.items()]
+        raise FaultsError("not up to date", faults, "Run `etholoop repro` first.")
     faults = []
     for name in ("videos", "labels", "dataset", "predictions"):
         path = project.gates / f"{name}.json"

@@ -79,6 +79,7 @@ def restore(project: "Project", number: int) -> tuple[int, list[str]]:
     from filelock import FileLock
 
     from etholoop.commands import labels_pull
+    from etholoop.commands.labels_behaviours import migrated, read_history
     from etholoop.core.label_diff import Change, changes, undone
     from etholoop.errors import EthoLoopError
     from etholoop.io import label_studio_journal as journal
@@ -95,6 +96,7 @@ def restore(project: "Project", number: int) -> tuple[int, list[str]]:
         old = snapshot.canonical(snapshot.read_or_empty(project.snapshot))
         before = labels_pull.by_key(old)
         after, left_alone = undone(before, made)
+        after = labels_pull.by_key(migrated(labels_pull.from_keys(after), read_history(project)).labels)
         done = changes(before, after)
         if done:
             head = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "kind": "restore", "to": number}

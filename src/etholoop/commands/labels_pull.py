@@ -14,6 +14,7 @@ import typer
 from etholoop.commands._help import examples
 
 if TYPE_CHECKING:
+    from etholoop.core.ethogram_changes import WordChange
     from etholoop.core.label_diff import Change, Told
     from etholoop.io.snapshot import Snapshot
     from etholoop.project import Project
@@ -71,19 +72,22 @@ def pull(project: "Project", *, accept_removals: bool = False, dry_run: bool = F
     """
     from filelock import FileLock
 
+    from etholoop.commands.labels_behaviours import read_history
     from etholoop.core import label_diff
     from etholoop.io import label_studio_journal as journal
     from etholoop.io import snapshot
+    from etholoop.io.vocabulary import read_ethogram
     from etholoop.services import label_studio, label_studio_server
 
     with FileLock(str(label_studio_server.place(project).root / "pull.lock")):
-        with label_studio.connect(project) as client:
-            pulled, facts = _read_all(project, client)
         known, seen = journal.versions(journal_folder(project))
+        with label_studio.connect(project) as client:
+            pulled, facts = _read_all(project, client, known)
         lines = _unknown_lines(pulled.lines, known, seen)
         gone = _gone(pulled, known)
         old = snapshot.canonical(snapshot.read_or_empty(project.snapshot))
-        new = _merged(old, pulled, gone if accept_removals else [])
+        points = {item.name for item in read_ethogram(project.ethogram).behaviours if item.kind == "point"}
+        new = _merged(old, pulled, gone if accept_removals else [], points, read_history(project))
         pulled.gone = [f"{line['uid']} by {line['annotator']}" for line in gone]
         pulled.changes = label_diff.changes(by_key(old), by_key(new))
         if accept_removals:
@@ -99,9 +103,10 @@ def pull(project: "Project", *, accept_removals: bool = False, dry_run: bool = F
 # --- reading -----------------------------------------------------------------------------------------------------------------------
 
 
-def _read_all(project: "Project", client: "Client") -> tuple[Pulled, Line]:
-    """Every answer of every kind of task, converted; and facts about where they are from."""
-    from etholoop.commands.labels_push import config_of, project_key
+def _read_all(project: "Project", client: "Client", known: Mapping[tuple[str, str], Line]) -> tuple[Pulled, Line]:
+    """Every answer of every kind of task, converted; and facts about where they are from. ``known``: answers by uid and annotator as
+    they were journaled last; those that did not change are not kept in memory in the server's form."""
+    from etholoop.commands.labels_push import project_key, screens_of
     from etholoop.errors import EthoLoopError
     from etholoop.services import label_studio_project as studio
 
@@ -113,14 +118,13 @@ def _read_all(project: "Project", client: "Client") -> tuple[Pulled, Line]:
         if found is None:
             continue
         facts["projects"][kind] = found["id"]
-        if not studio.same_config(found["label_config"], config_of(project, kind)):
+        if not any(studio.same_config(found["label_config"], screen) for screen in screens_of(project, kind)):
             pulled.remarks.append(
                 f"the screen of '{found['title']}' is not the one of skeleton.yaml and ethogram.yaml; the next push puts it back"
             )
-        ids = [task["id"] for task in client.task_list(found["id"])]
         page = f"{client.url}/projects/{found['id']}/data?task="
-        reader = _Reader(project, kind, names, page)
-        for task in client.annotated_tasks(found["id"], ids):
+        reader = _Reader(project, kind, names, page, known)
+        for task in client.all_annotated_tasks(found["id"]):
             reader.take(task, pulled)
     if not facts["projects"]:
         raise EthoLoopError(f"{client.url} holds no tasks of this project yet; `etholoop labels push` sends some. Nothing was changed.")
@@ -130,11 +134,13 @@ def _read_all(project: "Project", client: "Client") -> tuple[Pulled, Line]:
 class _Reader:
     """Turns tasks of one kind into told records and journal lines."""
 
-    def __init__(self, project: "Project", kind: str, names: Mapping[int, str], page: str):
+    def __init__(self, project: "Project", kind: str, names: Mapping[int, str], page: str, known: Mapping[tuple[str, str], Line]):
+        from etholoop.commands.labels_behaviours import read_history
         from etholoop.io.vocabulary import read_ethogram, read_skeleton
 
-        self.kind, self.names, self.page = kind, names, page
+        self.kind, self.names, self.page, self.known = kind, names, page, known
         self.skeleton, self.ethogram = read_skeleton(project.skeleton), read_ethogram(project.ethogram)
+        self.history = read_history(project)
         self.extents = _extents(project)
 
     def take(self, task: Line, pulled: Pulled) -> None:
@@ -168,17 +174,20 @@ class _Reader:
         facts = {"uid": uid, "annotator": annotator, "kind": self.kind, "annotation": annotation["id"], "task": task["id"]}
         facts |= {"updated_at": annotation.get("updated_at"), "digest": journal.digest([uid, annotator, results])}
         taken = read.record if not read.reasons else None
-        pulled.lines.append({**facts, "record": taken, "reasons": read.reasons, "data": data, "result": results})
+        line = {**facts, "record": taken, "reasons": read.reasons}
+        unchanged = (self.known.get((uid, annotator)) or {}).get("digest") == facts["digest"]
+        pulled.lines.append(line if unchanged else {**line, "data": data, "result": results})
 
     def _convert(self, data: Line, results: list[Line], annotator: str) -> Any:
         from etholoop.core import labels
+        from etholoop.core.ethogram_changes import today
         from etholoop.io import label_studio_annotations as annotations
 
         try:
             if self.kind == "frame":
                 read = annotations.frame_record(data, results, annotator, self.skeleton)
             else:
-                read = annotations.behaviour_record(data, results, annotator, self.ethogram)
+                read = annotations.behaviour_record(data, results, annotator, self.ethogram, lambda word: today(word, self.history))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             return annotations.Read(
                 reasons=[f"not readable as our labels ({type(error).__name__}: {error}); was the task changed by hand?"]
@@ -228,8 +237,9 @@ def _extents(project: "Project") -> Any:
 # --- merging -----------------------------------------------------------------------------------------------------------------------
 
 
-def _merged(old: "Snapshot", pulled: Pulled, removals: Sequence[Line]) -> "Snapshot":
-    """The snapshot with the newest answers in it, and without those whose removal was accepted."""
+def _merged(old: "Snapshot", pulled: Pulled, removals: Sequence[Line], points: set[str], history: "list[WordChange]") -> "Snapshot":
+    """The snapshot with the newest answers in it, and without those whose removal was accepted; ``points``: behaviours without length."""
+    from etholoop.commands.labels_behaviours import migrated
     from etholoop.core import label_diff
     from etholoop.io import snapshot
 
@@ -238,8 +248,8 @@ def _merged(old: "Snapshot", pulled: Pulled, removals: Sequence[Line]) -> "Snaps
     if earlier:
         pulled.counts["replaced by a newer answer"] = len(earlier)
     frames = [item.record for item in latest if "uid" in item.record]
-    behaviours = label_diff.joined_windows(item for item in latest if "video" in item.record)
-    base = _without(old, removals)
+    behaviours = label_diff.joined_windows((item for item in latest if "video" in item.record), points)
+    base = migrated(_without(old, removals), history).labels
     merged, _ = snapshot.merge(base, snapshot.Snapshot(frames, behaviours))
     return merged
 

@@ -150,7 +150,9 @@ def _frozen(project: "Project", batch: "Batch", order: Order) -> "tuple[Batch, i
 
 
 def _questions(project: "Project", order: Order) -> list[Question]:
-    return _window_questions(project, order.windows) if order.windows else _frame_questions(project, order.purpose)
+    from etholoop.commands._label_windows import window_questions
+
+    return window_questions(project, order.windows) if order.windows else _frame_questions(project, order.purpose)
 
 
 def _frame_questions(project: "Project", purpose: str) -> list[Question]:
@@ -161,73 +163,9 @@ def _frame_questions(project: "Project", purpose: str) -> list[Question]:
     if not path.is_file():
         raise EthoLoopError(f"{path}: not there. Run `etholoop repro`; its stage select says what to label next.")
     tasks = json.loads(path.read_text(encoding="utf-8"))
-    _refuse_cut_pictures(tasks, path)
     version = _model_version(project)
     chosen = sorted((task for task in tasks if task["purpose"] == purpose), key=lambda task: task["rank"])
     return [{**task, "uid": task["frame_uid"], "kind": "frame", "model_version": version} for task in chosen]
-
-
-def _refuse_cut_pictures(tasks: list[dict[str, Any]], path: Path) -> None:
-    """Labels come back in percent of the whole source, which a cut or padded picture is not.
-
-    Raises:
-        EthoLoopError: `normalise` shows other than the whole source.
-    """
-    from etholoop.errors import EthoLoopError
-
-    cut = sorted(task["frame_uid"] for task in tasks if "picture" in task and not _shows_all(task))
-    if cut:
-        raise EthoLoopError(
-            f"{path}: {len(cut)} pictures (first {cut[0]}) are cut, padded or turned by `normalise`; labels made on them would come back "
-            "in the wrong place. For now, leave out `crop` and set `fit` so that the whole picture is shown, then run `etholoop repro`."
-        )
-
-
-def _shows_all(task: Mapping[str, Any]) -> bool:
-    """Whether the picture is the whole source in another size (to a pixel, as sizes are rounded)."""
-    a, b, c, d, e, f = task["picture"]["affine"]
-    off = (a * task["width"] - task["picture"]["width"], e * task["height"] - task["picture"]["height"])
-    return not any((b, c, d, f)) and max(map(abs, off)) <= 1
-
-
-def _window_questions(project: "Project", path: Path | None) -> list[Question]:
-    """Behaviour windows of a file, checked against the sources; each with the frames that its proxy will show."""
-    from etholoop.errors import FaultsError
-    from etholoop.io import label_studio_tasks
-    from etholoop.params import nearest
-
-    given = json.loads(Path(str(path)).read_text(encoding="utf-8"))
-    sources, faults, questions = _sources(project), [], []
-    for rank, window in enumerate(given):
-        name = f"window {rank} ({window.get('video_id')})"
-        source = sources.get(window.get("video_id"))
-        if source is None:
-            faults.append(f"{name}: no such source; {nearest(str(window.get('video_id')), list(sources))}")
-            continue
-        shown = _shown(source.frames, window.get("start_frame", 0), window.get("stop_frame"))
-        if not shown:
-            faults.append(f"{name}: no usable frame from {window.get('start_frame', 0)} to {window.get('stop_frame')}")
-            continue
-        fps = source.fps or 25
-        question = {"subject": "", "reason": "", "rank": rank, **window, "shown": shown, "fps": float(fps), "kind": "behaviour"}
-        question |= {"start_frame": shown[0][0], "stop_frame": shown[-1][1], "purpose": WINDOW, "source_sha256": source.sha256}
-        question |= {"fps_fraction": str(fps), "model_version": window.get("model_version", "")}
-        questions.append({**question, "uid": label_studio_tasks.window_uid(question)})
-    if faults:
-        raise FaultsError(str(path), faults, "Nothing was pushed. Correct the file.")
-    return questions
-
-
-def _shown(frames: Any, start: int, stop: int | None) -> list[list[int]]:
-    """Usable frames of a window as half-open intervals."""
-    import numpy as np
-
-    inside = frames[(frames >= start) & (frames < (stop if stop is not None else frames[-1] + 1))]
-    if not len(inside):
-        return []
-    breaks = np.flatnonzero(np.diff(inside) > 1)
-    firsts, lasts = inside[[0, *(breaks + 1)]], inside[[*breaks, len(inside) - 1]]
-    return [[int(first), int(last) + 1] for first, last in zip(firsts, lasts, strict=True)]
 
 
 def _model_version(project: "Project") -> str:
@@ -236,15 +174,6 @@ def _model_version(project: "Project") -> str:
 
     weights = project.pose_model / "best.pt"
     return f"pose-{memo.file_digest(weights)[:8]}" if weights.is_file() else "pose-none"
-
-
-def _sources(project: "Project") -> dict[str, Any]:
-    from etholoop.io import tables
-    from etholoop.io.sources import open_sources
-    from etholoop.schema.videos import Images, Videos
-
-    videos = tables.read(project.manifest / "videos.parquet", Videos)
-    return open_sources(project.root, videos, tables.read(project.manifest / "images.parquet", Images))
 
 
 # --- sending -----------------------------------------------------------------------------------------------------------------------
@@ -266,12 +195,12 @@ def _send(  # noqa: PLR0917
     from etholoop.services import label_studio_project as studio
     from etholoop.services import label_studio_server
 
-    config = config_of(project, kind)
+    config, *older = screens_of(project, kind)
     tasks = [_task(project, question, cycle, order) for question in questions]
     faults = prediction_faults(config, tasks)
     if faults:
         raise FaultsError("predictions", faults, "Nothing was pushed. The words of the model and of skeleton.yaml or ethogram.yaml differ.")
-    found = studio.ensure(client, project_key(project), kind, title=f"{project.root.name[:30]} {KINDS[kind]}", config=config)
+    found = studio.ensure(client, project_key(project), kind, title=f"{project.root.name[:30]} {KINDS[kind]}", config=config, older=older)
     number = int(found["id"])
     if not order.media:
         studio.ensure_media(client, number, [label_studio_server.place(project).media / name for name in ("frames", "proxies")])
@@ -285,12 +214,20 @@ def _send(  # noqa: PLR0917
 
 def config_of(project: "Project", kind: str) -> str:
     """The labelling screen of a kind of question, from the project's YAML."""
+    return screens_of(project, kind)[0]
+
+
+def screens_of(project: "Project", kind: str) -> list[str]:
+    """The screen of today and, where the ethogram was changed, one that has the old words too: a server keeps words that are in use."""
+    from etholoop.commands.labels_behaviours import read_history
+    from etholoop.core.ethogram_changes import retired
     from etholoop.io import label_studio_config as screens
     from etholoop.io.vocabulary import read_ethogram, read_skeleton
 
     if kind == "frame":
-        return screens.frames_config(read_skeleton(project.skeleton))
-    return screens.behaviour_config(read_ethogram(project.ethogram))
+        return [screens.frames_config(read_skeleton(project.skeleton))]
+    ethogram, old = read_ethogram(project.ethogram), retired(read_history(project))
+    return [screens.behaviour_config(ethogram, words) for words in ([{}, old] if old else [{}])]
 
 
 def project_key(project: "Project") -> str:
@@ -306,6 +243,7 @@ def project_key(project: "Project") -> str:
 
 
 def _task(project: "Project", question: Mapping[str, Any], cycle: str, order: Order) -> dict[str, Any]:
+    from etholoop.commands._label_windows import lend_proxy
     from etholoop.io import label_studio_tasks as tasks
     from etholoop.io.vocabulary import read_ethogram
 
@@ -313,10 +251,21 @@ def _task(project: "Project", question: Mapping[str, Any], cycle: str, order: Or
     about = {"cycle": cycle, "assigned_to": people, "order": f"{question['purpose']} {question['rank']:06d}"}
     if question["kind"] == "frame":
         return tasks.frame_task(question, model_version=question["model_version"], image=_lend_frame(project, question, order), about=about)
-    video = _lend_proxy(project, question, order)
+    video = lend_proxy(project, question, order.media)
+    if question.get("bouts") is not None:
+        question = {**question, "bouts": _in_words_of_today(project, question["bouts"])}
     return tasks.behaviour_task(
         question, read_ethogram(project.ethogram), model_version=question["model_version"], video=video, about=about
     )
+
+
+def _in_words_of_today(project: "Project", bouts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Predicted bouts of a frozen batch; those whose word was removed since are not drawn in."""
+    from etholoop.commands.labels_behaviours import read_history
+    from etholoop.core.ethogram_changes import followed
+
+    made, _ = followed({"bouts": bouts}, read_history(project))
+    return made["bouts"]
 
 
 def _lend_frame(project: "Project", question: Mapping[str, Any], order: Order) -> str:
@@ -328,22 +277,6 @@ def _lend_frame(project: "Project", question: Mapping[str, Any], order: Order) -
     if (project.frames / image).is_file() or not target.is_file():  # a frame lent before stays when `frames` no longer has it
         media.lend_frame(project.frames / image, target)
     return f"{order.media}frames/{image}" if order.media else media.frame_address(image)
-
-
-def _lend_proxy(project: "Project", question: Mapping[str, Any], order: Order) -> str:
-    """The window as a small video; rendered once."""
-    from fractions import Fraction
-
-    from etholoop.io import label_studio_media as media
-    from etholoop.services import label_studio_server
-
-    name = media.proxy_name(question["uid"], question["source_sha256"], question["shown"])
-    path = label_studio_server.place(project).media / "proxies" / name
-    if not path.is_file():
-        source = _sources(project)[question["video_id"]]
-        frames = [frame for start, stop in question["shown"] for frame in range(start, stop)]
-        media.write_proxy(path, (image for _, image in source.read(frames)), Fraction(question["fps_fraction"]))
-    return f"{order.media}proxies/{name}" if order.media else media.proxy_address(name)
 
 
 def _tabs(questions: Sequence[Question], cycle: str) -> dict[str, dict[str, Any]]:

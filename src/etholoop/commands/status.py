@@ -1,6 +1,5 @@
 """``etholoop status``: where the loop stands and what comes next. Changes nothing."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -84,22 +83,14 @@ def _server(project: "Project") -> list[str]:
 
 def _pipeline(project: "Project") -> list[str]:
     """Stages that repro would run, each with what changed."""
-    from etholoop.services import dvc
+    from etholoop.params import read_yaml
+    from etholoop.services import dvc, dvc_plan
 
     status = dvc.status(project)
     if not status:
         return ["pipeline: up to date"]
-    return ["`etholoop repro` would run, or look at:", *(f"  {name}: {_why(reasons)}" for name, reasons in status.items())]
-
-
-def _why(reasons: list[Any]) -> str:
-    """DVC's reasons as one line."""
-    said = []
-    for reason in reasons:
-        if isinstance(reason, str):
-            said.append(reason)
-            continue
-        for kind, things in reason.items():
-            names = [f"{name} ({state})" if isinstance(state, str) else f"{name}: {json.dumps(state)}" for name, state in things.items()]
-            said.append(f"{kind} {', '.join(names[:4])}{' …' if len(names) > 4 else ''}")
-    return "; ".join(said)
+    stages = read_yaml(project / "dvc.yaml").get("stages") or {}
+    data = [f"  {name}: {', '.join(dvc_plan.reasons(why))}" for name, why in status.items() if name.endswith(".dvc")]
+    runs = [f"  {name}: {why}" for name, why in dvc_plan.plan(status, stages)]
+    found = ["not versioned yet (`dvc add`):", *data] if data else []
+    return [*found, "`etholoop repro` would run:", *runs] if runs else found

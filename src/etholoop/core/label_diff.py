@@ -4,7 +4,7 @@ A record is a dictionary as ``io.snapshot`` describes it, its key ``(uid, annota
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,30 +53,60 @@ def newest(told: Iterable[Told]) -> tuple[list[Told], list[Told]]:
     return [last[key] for key in sorted(last)], sorted(earlier, key=lambda item: (item.uid, item.annotator, item.at))
 
 
-def joined_windows(told: Iterable[Told]) -> list[Record]:
-    """One record per video, subject and annotator out of the windows they answered; where windows overlap the newest answer counts."""
+def joined_windows(told: Iterable[Told], points: Container[str] = ()) -> list[Record]:
+    """One record per video, subject and annotator out of the windows they answered; where windows overlap the newest answer counts.
+
+    A bout that a person marked up to the end of one window and from the start of the next one is one bout. ``points``: behaviours that
+    have a moment only, and are never joined.
+    """
     windows: dict[Key, list[Told]] = {}
     for item in told:
         record = item.record
         windows.setdefault((record["video"], record["subject"], record["annotator"]), []).append(item)
-    return [_joined(sorted(items, key=lambda item: (item.at, item.number), reverse=True)) for _, items in sorted(windows.items())]
+    return [_joined(sorted(items, key=lambda item: (item.at, item.number), reverse=True), points) for _, items in sorted(windows.items())]
 
 
-def _joined(newest_first: Sequence[Told]) -> Record:
+def _joined(newest_first: Sequence[Told], points: Container[str]) -> Record:
     bouts: list[Record] = []
     taken: list[Interval] = []
+    seams: set[int] = set()
     for item in newest_first:
         record = item.record
+        looked_at = [(start, stop) for start, stop in record["looked_at"]]
+        own = outside(looked_at, taken)
+        # cut at what is known already: a seam is where the time of one answer ends and that of another one begins
+        seams |= {frame for interval in own for frame in interval} & {frame for interval in taken for frame in interval}
         for bout in record["bouts"]:
             pieces = outside([(bout["start"], bout["stop"])], taken)
             bouts += [{**bout, "start": start, "stop": stop} for start, stop in pieces]
-        taken = _union([*taken, *((start, stop) for start, stop in record["looked_at"])])
-    return {**newest_first[0].record, "looked_at": [list(interval) for interval in taken], "bouts": bouts}
+        taken = union([*taken, *looked_at])
+    return {**newest_first[0].record, "looked_at": [list(interval) for interval in taken], "bouts": _across(bouts, seams, points)}
+
+
+def _across(bouts: Sequence[Record], seams: set[int], points: Container[str]) -> list[Record]:
+    """Bouts of one behaviour that meet at a seam made one."""
+    joined: list[Record] = []
+    ending: dict[tuple[str, int], Record] = {}
+    for bout in sorted(bouts, key=lambda bout: (bout["start"], bout["stop"], bout["behaviour"])):
+        before = ending.pop((bout["behaviour"], bout["start"]), None) if bout["start"] in seams else None
+        if before is None or bout["behaviour"] in points:
+            before = dict(bout)
+            joined.append(before)
+        else:
+            before["stop"] = bout["stop"]
+        ending[before["behaviour"], before["stop"]] = before
+    return joined
+
+
+def filled(old: Sequence[Record], decided: Sequence[Record], points: Container[str] = ()) -> list[Record]:
+    """Records with newer ones over them: each speaks for the time it looked at; bouts that meet at its ends are one."""
+    told = [Told("", record["annotator"], "", 0, record) for record in old]
+    return joined_windows([*told, *(Told("", record["annotator"], "", 1, record) for record in decided)], points)
 
 
 def without_time(record: Record, intervals: Iterable[Sequence[int]]) -> Record | None:
     """A behaviour record without what it says about some time; None when nothing is left."""
-    taken = _union([(start, stop) for start, stop in intervals])
+    taken = union([(start, stop) for start, stop in intervals])
     looked_at = outside([(start, stop) for start, stop in record["looked_at"]], taken)
     bouts = [
         {**bout, "start": start, "stop": stop}
@@ -120,7 +150,8 @@ def undone(now: Mapping[Key, Record], made: Sequence[Change]) -> tuple[dict[Key,
     return state, sorted(set(left_alone))
 
 
-def _union(intervals: Iterable[Interval]) -> list[Interval]:
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """Sorted, disjoint intervals; those that touch become one."""
     joined: list[Interval] = []
     for start, stop in sorted(intervals):
         if joined and start <= joined[-1][1]:

@@ -4,11 +4,14 @@ Labels are recognised by the kind of the region and the word on it, not by the n
 rearranged by hand still reads. Nothing is guessed: what cannot be told for certain is refused with the place and the remedy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from etholoop.core.frame_map import FrameMap
 from etholoop.io import label_studio_config as screen
+from etholoop.io.label_studio_picture import Picture, picture_of
+from etholoop.io.label_studio_tasks import frame_map
 from etholoop.params import nearest
 from etholoop.schema.ethogram import Ethogram
 from etholoop.schema.skeleton import Skeleton
@@ -57,9 +60,9 @@ def frame_record(data: Mapping[str, Any], results: Sequence[Result], annotator: 
         results: the annotation's regions.
     """
     read = Read()
-    size = float(data["width"]), float(data["height"])
+    picture = picture_of(data)
     extras = _extras(results)
-    animals, points = _animals(results, size, skeleton, read), _points(results, size, skeleton, read)
+    animals, points = _animals(results, picture, skeleton, read), _points(results, picture, skeleton, read)
     _bind(animals, points, extras, read)
     for animal in animals:
         animal.instance["identity"] = _text(extras, animal.name, screen.IDENTITY)
@@ -71,19 +74,28 @@ def frame_record(data: Mapping[str, Any], results: Sequence[Result], annotator: 
     return read
 
 
-def behaviour_record(data: Mapping[str, Any], results: Sequence[Result], annotator: str, ethogram: Ethogram) -> Read:
+def behaviour_record(
+    data: Mapping[str, Any],
+    results: Sequence[Result],
+    annotator: str,
+    ethogram: Ethogram,
+    today: Callable[[str], str | None] = lambda word: word,
+) -> Read:
     """One submitted annotation of a behaviour window.
 
     Submitting says that all of the window was looked at, unless stretches are marked ``looked_at``: then only these (and the time of
-    every bout) were. Ranges of one behaviour that overlap are one bout; those that only touch stay two.
+    every bout) were. Ranges of one behaviour that overlap are one bout; those that only touch stay two. ``today``: what a word of an
+    earlier ethogram is called now, None where it was removed; such ranges are told and left out.
     """
     read = Read()
     shown = [(int(start), int(stop)) for start, stop in data["shown"]]
+    frames = frame_map(shown)
     marked: dict[str, list[tuple[int, int]]] = {}
     for result in results:
         for label in _words(result, "timelinelabels"):
-            marked.setdefault(label, []).extend(_ranges(result, label, shown, read))
+            marked.setdefault(label, []).extend(_ranges(result, label, frames, read))
     looked_at = marked.pop(screen.LOOKED_AT, None)
+    marked = _in_words_of_today(marked, today, read)
     unknown = sorted(set(marked) - set(ethogram.names))
     read.reasons += [f"unknown behaviour '{name}'; {nearest(name, list(ethogram.names))}" for name in unknown]
     bouts = [
@@ -109,48 +121,47 @@ def behaviour_record(data: Mapping[str, Any], results: Sequence[Result], annotat
 # --- frames ------------------------------------------------------------------------------------------------------------------------
 
 
-def _animals(results: Sequence[Result], size: tuple[float, float], skeleton: Skeleton, read: Read) -> list[_Animal]:
+def _animals(results: Sequence[Result], picture: Picture, skeleton: Skeleton, read: Read) -> list[_Animal]:
     animals = []
     for result in results:
         for label in _words(result, "rectanglelabels"):
             if label not in skeleton.species:
                 read.reasons.append(f"unknown class '{label}'; {nearest(label, list(skeleton.species))}")
-            box = _box(result, size, read)
+            box = _box(result, picture, read)
             if box:
                 animals.append(_Animal(str(result["id"]), {"class": label, "box": box, "identity": None, "keypoints": {}}))
     return animals
 
 
-def _box(result: Result, size: tuple[float, float], read: Read) -> list[float] | None:
+def _box(result: Result, picture: Picture, read: Read) -> list[float] | None:
     value = result["value"]
     if float(value.get("rotation") or 0) % 360:
         read.reasons.append(f"a box is turned by {value['rotation']} degrees; boxes stand upright, please draw it anew")
         return None
-    corner = _pixels(result, size, read)
+    corner = _pixels(result, picture, read)
     if corner is None:
         return None
-    x_min, y_min = corner
-    x_max, y_max = x_min + float(value["width"]) * size[0] / 100, y_min + float(value["height"]) * size[1] / 100
-    inside = [max(x_min, 0.0), max(y_min, 0.0), min(x_max, size[0]), min(y_max, size[1])]
-    if inside[2] - inside[0] < 1e-4 or inside[3] - inside[1] < 1e-4:
-        read.reasons.append(f"a box has no area inside the image ({_places([x_min, y_min, x_max, y_max])}); delete it or draw it anew")
+    drawn = [*corner, *picture.source_place(float(value["x"]) + float(value["width"]), float(value["y"]) + float(value["height"]))]
+    inside = picture.cut(drawn)
+    if inside is None:
+        read.reasons.append(f"a box has no area inside the image ({_places(drawn)}); delete it or draw it anew")
         return None
-    if max(abs(a - b) for a, b in zip(inside, (x_min, y_min, x_max, y_max), strict=True)) > 1e-3:
-        read.remarks.append(f"a box was drawn beyond the image's edge ({_places([x_min, y_min, x_max, y_max])}) and is cut there")
+    if max(abs(a - b) for a, b in zip(inside, drawn, strict=True)) > 1e-3:
+        read.remarks.append(f"a box was drawn beyond the image's edge ({_places(drawn)}) and is cut there")
     return inside
 
 
-def _points(results: Sequence[Result], size: tuple[float, float], skeleton: Skeleton, read: Read) -> list[_Point]:
+def _points(results: Sequence[Result], picture: Picture, skeleton: Skeleton, read: Read) -> list[_Point]:
     points = []
     known = list(skeleton.keypoint_names)
     for result in results:
         for label in _words(result, "keypointlabels"):
             if label not in known:
                 read.reasons.append(f"unknown keypoint '{label}'; " + (nearest(label, known) if known else "skeleton.yaml has none"))
-            place = _pixels(result, size, read)
+            place = _pixels(result, picture, read)
             if place is None:
                 continue
-            x, y = min(max(place[0], 0.0), size[0]), min(max(place[1], 0.0), size[1])
+            x, y = picture.moved_inside(*place)
             if max(abs(x - place[0]), abs(y - place[1])) > EDGE_TOLERANCE_PX:
                 read.reasons.append(f"keypoint '{label}' at ({_places(place)}) lies outside of the image; move it or delete it")
                 continue
@@ -204,45 +215,51 @@ def _status(extras: Extras, animals: Sequence[_Animal], read: Read) -> str:
     return status
 
 
-def _pixels(result: Result, size: tuple[float, float], read: Read) -> tuple[float, float] | None:
+def _pixels(result: Result, picture: Picture, read: Read) -> tuple[float, float] | None:
     """Place in source pixels. Percent hold in any size of the same picture, but not in a turned one."""
     width, height = result.get("original_width"), result.get("original_height")
+    shown = picture.shown
     turned = float(result.get("image_rotation") or 0) % 360 != 0
-    other = bool(width and height) and abs(float(width) / float(height) * size[1] / size[0] - 1) > SAME_SHAPE  # type: ignore[arg-type]
+    other = bool(width and height) and abs(float(width) / float(height) * shown[1] / shown[0] - 1) > SAME_SHAPE  # type: ignore[arg-type]
     if turned or other:
         seen = f"turned by {result['image_rotation']} degrees" if turned else f"{width} x {height}"
-        reason = f"the picture was shown {seen}, the source is {size[0]:.0f} x {size[1]:.0f}; please label it anew, upright"
+        reason = f"the picture was shown {seen}, and is {shown[0]:.0f} x {shown[1]:.0f}; please label it anew, upright"
         if reason not in read.reasons:
             read.reasons.append(reason)
         return None
-    return float(result["value"]["x"]) * size[0] / 100, float(result["value"]["y"]) * size[1] / 100
+    return picture.source_place(float(result["value"]["x"]), float(result["value"]["y"]))
 
 
 # --- behaviour ---------------------------------------------------------------------------------------------------------------------
 
 
-def _ranges(result: Result, label: str, shown: Sequence[tuple[int, int]], read: Read) -> list[tuple[int, int]]:
+def _ranges(result: Result, label: str, frames: FrameMap, read: Read) -> list[tuple[int, int]]:
     """Half-open source frames of a region's ranges, which count proxy frames from 1 and include both ends."""
-    frames = sum(stop - start for start, stop in shown)
+    n = frames.n_frames
     intervals = []
     for item in result["value"].get("ranges") or []:
         first, last = sorted((round(float(item["start"])), round(float(item["end"]))))
-        if last < 1 or first > frames:
-            read.reasons.append(f"'{label}' {first} to {last} lies outside of the {frames} frames shown")
+        if last < 1 or first > n:
+            read.reasons.append(f"'{label}' {first} to {last} lies outside of the {n} frames shown")
             continue
-        if first < 1 or last > frames:
-            read.remarks.append(f"'{label}' {first} to {last} goes beyond the {frames} frames shown and is cut there")
-        start, stop = _source_frame(max(first, 1) - 1, shown), _source_frame(min(last, frames) - 1, shown) + 1
-        intervals.append((start, stop))
+        if first < 1 or last > n:
+            read.remarks.append(f"'{label}' {first} to {last} goes beyond the {n} frames shown and is cut there")
+        start, end = frames.to_source([max(first, 1) - 1, min(last, n) - 1]).tolist()
+        intervals.append((start, end + 1))
     return intervals
 
 
-def _source_frame(proxy_frame: int, shown: Sequence[tuple[int, int]]) -> int:
-    for start, stop in shown:
-        if proxy_frame < stop - start:
-            return start + proxy_frame
-        proxy_frame -= stop - start
-    raise ValueError(f"the proxy has no frame {proxy_frame} more")
+def _in_words_of_today(marked: Mapping[str, list[tuple[int, int]]], today: Callable[[str], str | None], read: Read) -> dict[str, Any]:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for word, intervals in marked.items():
+        now = today(word)
+        if now is None:
+            read.remarks.append(
+                f"{len(intervals)} ranges of '{word}', which the ethogram no longer has, are not taken; they stay on the server"
+            )
+        else:
+            found.setdefault(now, []).extend(intervals)
+    return found
 
 
 def _joined_bouts(name: str, intervals: Sequence[tuple[int, int]], ethogram: Ethogram, read: Read) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ The names of the controls below are the language of every label that comes back;
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from etholoop.schema.ethogram import Behaviour, Ethogram
 from etholoop.schema.skeleton import Skeleton
@@ -35,6 +35,7 @@ PALETTE = (
 )
 """Okabe and Ito's colours first (told apart by colour-blind people too), then others."""
 
+RETIRED = "#bbbbbb"
 KEYPOINT_KEYS = "1234567890qwetyiopasfgjklcvm"
 CLASS_KEYS = "bdzwetyiopasfgjklcv"
 STATUS_KEYS = {NO_ANIMAL: "n", UNUSABLE: "x"}
@@ -69,8 +70,11 @@ def frames_config(skeleton: Skeleton) -> str:
     return _text(view)
 
 
-def behaviour_config(ethogram: Ethogram) -> str:
-    """The screen for behaviour: a video and a timeline, one control for each exclusive group and for each free behaviour."""
+def behaviour_config(ethogram: Ethogram, retired: Mapping[str, str] | None = None) -> str:
+    """The screen for behaviour: a video and a timeline, one control for each exclusive group and for each free behaviour.
+
+    ``retired``: words of an earlier ethogram that labels on the server still hold, and their controls; they stand last, grey, keyless.
+    """
     view = ET.Element("View")
     ET.SubElement(view, "Header", value="$title", size="5")
     ET.SubElement(view, "Video", name=VIDEO, value="$video", frameRate="$fps", timelineHeight="160")
@@ -83,6 +87,10 @@ def behaviour_config(ethogram: Ethogram) -> str:
             key = keys[behaviour.name]
             if key:
                 label.set("hotkey", key)
+    for word, name in (retired or {}).items():
+        known = [element for element in view if element.get("name") == name]
+        control = known[0] if known else ET.SubElement(view, "TimelineLabels", name=name, toName=VIDEO)
+        ET.SubElement(control, "Label", value=word, background=RETIRED, hint="an earlier word of the ethogram: please use those of today")
     control = ET.SubElement(view, "TimelineLabels", name=LOOKED_AT, toName=VIDEO)
     ET.SubElement(control, "Label", value=LOOKED_AT, background="#cccccc")
     _note(view, VIDEO)

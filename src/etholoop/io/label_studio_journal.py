@@ -17,6 +17,8 @@ from etholoop.errors import EthoLoopError
 from etholoop.io import atomic
 
 Line = dict[str, Any]
+SERVERS_FORM = ("data", "result")
+"""Keys of an annotation line that hold the task and the regions as Label Studio has them."""
 
 
 @dataclass(frozen=True)
@@ -51,29 +53,45 @@ def entries(folder: Path) -> Iterator[Entry]:
     """
     for number, path in _files(folder):
         kinds: dict[str, list[Line]] = {"head": [], "annotation": [], "change": []}
-        with path.open(encoding="utf-8") as stream:
-            for place, text in enumerate(stream, start=1):
-                try:
-                    line = json.loads(text)
-                    kinds[line.pop("line")].append(line)
-                except (ValueError, KeyError, AttributeError, TypeError):
-                    raise EthoLoopError(
-                        f"{path} line {place}: not a line of the journal. Restore the file from a backup, or move it away."
-                    ) from None
-        if len(kinds["head"]) != 1:
-            raise EthoLoopError(f"{path}: the first line, which says what this entry is, is missing. Restore the file, or move it away.")
+        for kind, line in _lines(path):
+            kinds[kind].append(line)
         yield Entry(number, kinds["head"][0], kinds["annotation"], kinds["change"])
 
 
 def versions(folder: Path) -> tuple[dict[tuple[str, str], Line], set[tuple[str, str, str]]]:
-    """The newest annotation line of each (uid, annotator), and (uid, annotator, digest) of all of them."""
+    """The newest annotation line of each (uid, annotator), without the server's form of it, and (uid, annotator, digest) of all.
+
+    Raises:
+        EthoLoopError: as :func:`entries`.
+    """
     last, seen = {}, set()
-    for entry in entries(folder):
-        for line in entry.annotations:
-            key = line["uid"], line["annotator"]
-            last[key] = line
-            seen.add((*key, line["digest"]))
+    for _, path in _files(folder):
+        for kind, line in _lines(path):
+            if kind == "annotation":
+                key = line["uid"], line["annotator"]
+                last[key] = {name: value for name, value in line.items() if name not in SERVERS_FORM}
+                seen.add((*key, line["digest"]))
     return last, seen
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Line]]:
+    """Kind and content of each line, one at a time."""
+    n_heads = 0
+    with path.open(encoding="utf-8") as stream:
+        for place, text in enumerate(stream, start=1):
+            try:
+                line = json.loads(text)
+                kind = line.pop("line")
+                n_heads += kind == "head"
+                if kind not in ("head", "annotation", "change"):
+                    raise KeyError(kind)
+            except (ValueError, KeyError, AttributeError, TypeError):
+                raise EthoLoopError(
+                    f"{path} line {place}: not a line of the journal. Restore the file from a backup, or move it away."
+                ) from None
+            yield kind, line
+    if n_heads != 1:
+        raise EthoLoopError(f"{path}: the first line, which says what this entry is, is missing. Restore the file, or move it away.")
 
 
 def digest(content: Any) -> str:

@@ -7,7 +7,11 @@ Label Studio speaks of percent of the image and of video frames from 1 with both
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from etholoop.core.frame_map import FrameMap, one_to_one
 from etholoop.io import label_studio_config as screen
+from etholoop.io.label_studio_picture import Picture, picture_of
 from etholoop.schema.ethogram import Ethogram
 
 Record = dict[str, Any]
@@ -16,6 +20,8 @@ Result = dict[str, Any]
 
 FRAME, BEHAVIOUR = "frame", "behaviour"
 LOCAL_FILES = "/data/local-files/?d="
+EDGE_PX = 1.0
+"""A point so little outside of the picture is rounding, and is drawn on its edge."""
 
 
 def frame_task(question: Mapping[str, Any], *, model_version: str, image: str, about: Mapping[str, Any] | None = None) -> Task:
@@ -28,10 +34,11 @@ def frame_task(question: Mapping[str, Any], *, model_version: str, image: str, a
     names = ("video_id", "frame", "width", "height", "purpose", "rank", "acquisition", "priority", "reason", "session")
     data = {name: question.get(name) for name in names}
     data |= {"uid": question["frame_uid"], "kind": FRAME, "image": image, "title": title(question)} | dict(about or {})
+    data |= {"picture": question["picture"]} if question.get("picture") else {}
     task: Task = {"data": data}
     animals = question.get("predictions") or []
     if animals:
-        results = animal_results([_predicted(animal) for animal in animals], int(question["width"]), int(question["height"]))
+        results = animal_results([_predicted(animal) for animal in animals], picture_of(question))
         score = sum(animal["confidence"] for animal in animals) / len(animals)
         task["predictions"] = [{"model_version": model_version, "score": round(score, 6), "result": results}]
     return task
@@ -69,9 +76,9 @@ def title(question: Mapping[str, Any]) -> str:
     return f"{question['video_id']}, {place}{subject}: {question.get('reason') or 'please label'}"
 
 
-def results_of_frame(record: Mapping[str, Any], width: int, height: int) -> list[Result]:
-    """A frame record of the snapshot as an annotation's result."""
-    results = animal_results(record.get("instances", []), width, height)
+def results_of_frame(record: Mapping[str, Any], data: Mapping[str, Any]) -> list[Result]:
+    """A frame record of the snapshot as an annotation's result; ``data``: of the task, or width and height alone."""
+    results = animal_results(record.get("instances", []), picture_of(data))
     if record["status"] in (screen.NO_ANIMAL, screen.UNUSABLE):
         results.append(_item("status", screen.STATUS, screen.IMAGE, "choices", {"choices": [record["status"]]}))
     if record.get("note"):
@@ -83,36 +90,45 @@ def results_of_behaviour(record: Mapping[str, Any], shown: Sequence[Sequence[int
     """A behaviour record that lies in one window as an annotation's result; looked_at is written where it is not all that is shown."""
     results = bout_results(record["bouts"], shown, ethogram)
     if [list(part) for part in record["looked_at"]] != [list(part) for part in shown]:
-        for number, (start, stop) in enumerate(record["looked_at"]):
-            results.append(_range(f"l{number}", screen.LOOKED_AT, screen.LOOKED_AT, (start, stop), shown))
+        frames = frame_map(shown)
+        marked = [
+            _range(f"l{number}", screen.LOOKED_AT, screen.LOOKED_AT, (start, stop), frames)
+            for number, (start, stop) in enumerate(record["looked_at"])
+        ]
+        results += [result for result in marked if result is not None]
     return results
 
 
-def animal_results(instances: Sequence[Mapping[str, Any]], width: int, height: int) -> list[Result]:
+def animal_results(instances: Sequence[Mapping[str, Any]], picture: Picture) -> list[Result]:
     """Keypoints and boxes; a keypoint names its box as parent, so people only move points and never bind them anew.
 
+    Boxes are cut at the edge of the picture; animals and keypoints that it does not show are not drawn.
     Keypoints come first: Label Studio draws what comes first on top, and a point below its box cannot be taken hold of.
     """
     results = []
     for number, instance in enumerate(instances):
-        results += _animal_results(f"a{number}", instance, width, height)
+        results += _animal_results(f"a{number}", instance, picture)
     results.sort(key=lambda result: "parentID" not in result and result["from_name"] != screen.VISIBILITY)
+    width, height = map(round, picture.shown)
     for result in results:
         result |= {"original_width": width, "original_height": height, "image_rotation": 0}
     return results
 
 
-def _animal_results(name: str, instance: Mapping[str, Any], width: int, height: int) -> list[Result]:
-    x_min, y_min, x_max, y_max = instance["box"]
-    place = {"x": _percent(x_min, width), "y": _percent(y_min, height), "rotation": 0}
-    place |= {"width": _percent(x_max - x_min, width), "height": _percent(y_max - y_min, height)}
+def _animal_results(name: str, instance: Mapping[str, Any], picture: Picture) -> list[Result]:
+    box = picture.cut(instance["box"])
+    if box is None:
+        return []
+    (left, top), (right, bottom) = picture.percent(*box[:2]), picture.percent(*box[2:])
+    place = {"x": left, "y": top, "rotation": 0, "width": right - left, "height": bottom - top}
     results = [_item(name, screen.ANIMAL, screen.IMAGE, "rectanglelabels", {**place, "rectanglelabels": [instance["class"]]})]
     if instance.get("confidence") is not None:
         results[0]["score"] = instance["confidence"]
     if instance.get("identity"):
         results.append(_item(name, screen.IDENTITY, screen.IMAGE, "textarea", {**place, "text": [instance["identity"]]}))
     for number, (keypoint, (x, y, visibility)) in enumerate(instance.get("keypoints", {}).items()):
-        results += _point_results(f"{name}k{number}", name, keypoint, (_percent(x, width), _percent(y, height), visibility))
+        if picture.shows(x, y, EDGE_PX):
+            results += _point_results(f"{name}k{number}", name, keypoint, (*picture.percent(*picture.moved_inside(x, y)), visibility))
     return results
 
 
@@ -126,32 +142,28 @@ def _point_results(name: str, parent: str, keypoint: str, point: tuple[float, fl
 
 
 def bout_results(bouts: Sequence[Mapping[str, Any]], shown: Sequence[Sequence[int]], ethogram: Ethogram) -> list[Result]:
-    """Bouts on the timeline of a proxy."""
+    """Bouts on the timeline of a proxy, cut to the frames that it shows; one that it does not show at all is not drawn."""
     control = {behaviour.name: name for name, members in screen.behaviour_controls(ethogram).items() for behaviour in members}
-    return [
-        _range(f"b{number}", control[bout["behaviour"]], bout["behaviour"], (bout["start"], bout["stop"]), shown)
+    frames = frame_map(shown)
+    drawn = [
+        _range(f"b{number}", control[bout["behaviour"]], bout["behaviour"], (bout["start"], bout["stop"]), frames)
         for number, bout in enumerate(bouts)
     ]
+    return [result for result in drawn if result is not None]
 
 
-def _range(name: str, control: str, label: str, interval: tuple[int, int], shown: Sequence[Sequence[int]]) -> Result:
-    ends = {"start": _proxy_frame(interval[0], shown) + 1, "end": _proxy_frame(interval[1] - 1, shown) + 1}
-    value = {"ranges": [ends], "timelinelabels": [label]}
+def frame_map(shown: Sequence[Sequence[int]]) -> FrameMap:
+    """Which source frame each frame of a proxy shows; ``shown``: half-open intervals of source frames in the order of the proxy."""
+    return one_to_one(np.concatenate([np.arange(start, stop) for start, stop in shown]))
+
+
+def _range(name: str, control: str, label: str, interval: tuple[int, int], frames: FrameMap) -> Result | None:
+    """Proxy frames from 1, both ends included; None where no frame of the interval is shown."""
+    first, stop = np.searchsorted(frames.source, interval)
+    if stop <= first:
+        return None
+    value = {"ranges": [{"start": int(first) + 1, "end": int(stop)}], "timelinelabels": [label]}
     return _item(name, control, screen.VIDEO, "timelinelabels", value)
-
-
-def _proxy_frame(frame: int, shown: Sequence[Sequence[int]]) -> int:
-    """Number in the proxy, from 0, of a source frame.
-
-    Raises:
-        ValueError: the proxy does not show this frame.
-    """
-    before = 0
-    for start, stop in shown:
-        if start <= frame < stop:
-            return before + frame - start
-        before += stop - start
-    raise ValueError(f"frame {frame} is not among the frames shown, {[list(part) for part in shown]}")
 
 
 def _predicted(animal: Mapping[str, Any]) -> Record:
@@ -162,7 +174,3 @@ def _predicted(animal: Mapping[str, Any]) -> Record:
 
 def _item(name: str, control: str, to: str, kind: str, value: dict[str, Any]) -> Result:
     return {"id": name, "from_name": control, "to_name": to, "type": kind, "value": value}
-
-
-def _percent(pixels: float, size: int) -> float:
-    return pixels * 100.0 / size

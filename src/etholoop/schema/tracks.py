@@ -48,7 +48,7 @@ SwapRisks = pa.DataFrameSchema(
         "video_id": video_id(),
         "frame": pa.Column("int64", pa.Check.ge(0), description="where to look first: the frame of the highest risk"),
         "track_a": integer("", pa.Check.ge(0)),
-        "track_b": integer("the other one; the same as track_a where one track may go on as an animal that has no other track", pa.Check.ge(0)),
+        "track_b": integer("the other one", pa.Check.ge(0)),
         "risk": number(False, "estimated probability that the two are exchanged here", pa.Check.in_range(0, 1)),
         "reasons": text(description="why, comma-separated words"),
         "start_frame": frame(),

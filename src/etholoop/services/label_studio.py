@@ -5,12 +5,15 @@ a writing that fails is not, because nobody knows whether it was done: callers l
 """
 
 import base64
+import codecs
 import json
 import os
+import re
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -27,6 +30,11 @@ CHUNK = 250
 
 READ_TRIES = 4
 TIMEOUT_S = 120.0
+DOWNLOAD_TIMEOUT_S = 900.0
+"""Until the first bytes of an export come: the server puts all of it together first."""
+
+READ_BYTES = 1 << 18
+_SPACE = re.compile(r"\s*")
 
 Json = dict[str, Any]
 
@@ -109,6 +117,17 @@ class Client:
             numbers = [("ids[]", number) for number in ids[start : start + CHUNK]]
             yield from self._read(f"/api/projects/{project}/export", [("exportType", "JSON"), ("download_all_tasks", "true"), *numbers])
 
+    def all_annotated_tasks(self, project: int) -> Iterator[Json]:
+        """Every task with data, annotations and drafts, out of one download that is kept on disk and read task by task.
+
+        Raises:
+            ServerDownError: the download broke off, also when it was tried again; nothing was yielded then.
+        """
+        with tempfile.TemporaryFile() as file:
+            path = f"/api/projects/{project}/export"
+            self._download(path, [("exportType", "JSON"), ("download_all_tasks", "true")], file)
+            yield from json_items(file)
+
     def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> Json:
         return self._write("POST", f"/api/projects/{project}/import", list(tasks), {"commit_to_project": "true", "return_task_ids": "true"})
 
@@ -120,6 +139,10 @@ class Client:
 
     def create_prediction(self, task: int, prediction: Mapping[str, Any]) -> Json:
         return self._write("POST", "/api/predictions", {"task": task, **prediction})
+
+    def create_predictions(self, project: int, predictions: Sequence[Mapping[str, Any]]) -> Json:
+        """Many at once; each names its task."""
+        return self._write("POST", f"/api/projects/{project}/import/predictions", list(predictions))
 
     def create_annotation(self, task: int, annotation: Mapping[str, Any]) -> Json:
         return self._write("POST", f"/api/tasks/{task}/annotations", annotation)
@@ -164,6 +187,26 @@ class Client:
             return {}
         return self._checked(reply)
 
+    def _download(self, path: str, query: Any, file: IO[bytes]) -> None:
+        """A reading whose answer may be large, into a file, whole."""
+        for attempt in range(READ_TRIES):
+            file.seek(0)
+            file.truncate()
+            try:
+                with self._http.stream("GET", path, params=query, headers=self._headers(), timeout=DOWNLOAD_TIMEOUT_S) as reply:
+                    if reply.status_code >= 400:
+                        reply.read()
+                    else:
+                        for part in reply.iter_bytes():
+                            file.write(part)
+                if reply.status_code < 500:
+                    break
+            except httpx.TransportError as error:
+                if attempt == READ_TRIES - 1:
+                    raise ServerDownError(f"{self.url} does not answer ({_said(error)}).{_START}") from None
+            time.sleep(0.2 * 2**attempt)
+        self._refuse_bad(reply)
+
     def _write(self, method: str, path: str, content: Any = None, query: Any = None) -> Any:
         try:
             reply = self._http.request(method, path, json=content, params=query, headers=self._headers())
@@ -172,6 +215,10 @@ class Client:
         return self._checked(reply)
 
     def _checked(self, reply: httpx.Response) -> Any:
+        self._refuse_bad(reply)
+        return reply.json() if reply.content else {}
+
+    def _refuse_bad(self, reply: httpx.Response) -> None:
         if reply.status_code == 401:
             raise RefusedError(
                 f"{self.url} does not know this token. Take a new one (Label Studio: Account & Settings) and run `etholoop labels connect`."
@@ -182,7 +229,6 @@ class Client:
             raise RefusedError(
                 f"{self.url} refused {reply.request.method} {reply.request.url.path} (status {reply.status_code}): {_body(reply)}"
             )
-        return reply.json() if reply.content else {}
 
     def _headers(self) -> dict[str, str]:
         if self._token.count(".") != 2:
@@ -238,6 +284,37 @@ def forget(project: Project) -> bool:
 
 def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def json_items(file: IO[bytes]) -> Iterator[Any]:
+    """Items of a JSON list in a file, one at a time, so that a list of any length needs the memory of its largest item.
+
+    Raises:
+        ServerDownError: the file ends within the list.
+    """
+    file.seek(0)
+    letters, decoder = codecs.getincrementaldecoder("utf-8")(), json.JSONDecoder()
+    text, place, opened, ended = "", 0, False, False
+    while True:
+        start = _SPACE.match(text, place).end()  # type: ignore[union-attr]
+        sign, first = text[start : start + 1], _SPACE.match(text, start + 1).end()  # type: ignore[union-attr]
+        if (opened and sign == "]") or (not opened and sign == "[" and text[first : first + 1] == "]"):
+            return
+        if sign == ("," if opened else "["):
+            try:
+                item, end = decoder.raw_decode(text, first)
+            except ValueError:
+                end = len(text)
+            after = _SPACE.match(text, end).end()  # type: ignore[union-attr]
+            if text[after : after + 1] and text[after] in ",]":  # else the item may go on behind what was read
+                yield item
+                place, opened = end, True
+                continue
+        if ended:
+            raise ServerDownError("what the server sent breaks off in the middle. Nothing was changed; do the same again.")
+        part = file.read(READ_BYTES)
+        ended = not part
+        text, place = text[place:] + letters.decode(part, final=ended), 0
 
 
 def _expiry(token: str) -> float:

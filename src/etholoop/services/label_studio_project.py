@@ -42,11 +42,13 @@ def find(client: Client, key: str, kind: str) -> Json | None:
     return min(found, key=lambda project: project["id"]) if found else None
 
 
-def ensure(client: Client, key: str, kind: str, *, title: str, config: str) -> Json:
+def ensure(client: Client, key: str, kind: str, *, title: str, config: str, older: Sequence[str] = ()) -> Json:
     """The project with our screen; made when new, its screen put back when somebody changed it.
 
+    ``older``: screens that hold more words, taken in turn where the server does not let go of words that labels hold.
+
     Raises:
-        RefusedError: labels are in use that the new screen lacks; the server names them.
+        RefusedError: labels are in use that all these screens lack; the server names them.
     """
     project = find(client, key, kind)
     if project is None:
@@ -58,15 +60,19 @@ def ensure(client: Client, key: str, kind: str, *, title: str, config: str) -> J
             "sampling": "Sequential sampling",
         }
         return client.create_project({**content, **options, "label_config": config})
-    if not same_config(project["label_config"], config):
+    refused = None
+    for screen in (config, *older):
+        if same_config(project["label_config"], screen):
+            return project
         try:
-            return client.update_project(project["id"], {"label_config": config})
+            return client.update_project(project["id"], {"label_config": screen})
         except RefusedError as error:
-            raise RefusedError(
-                f"the labelling screen of '{project['title']}' cannot be brought up to date: {error} Labels of words that skeleton.yaml or "
-                "ethogram.yaml no longer has must be pulled and changed first; nothing was pushed."
-            ) from None
-    return project
+            refused = error
+    raise RefusedError(
+        f"the labelling screen of '{project['title']}' cannot be brought up to date: {refused} Labels of words that skeleton.yaml or "
+        "ethogram.yaml no longer has must be pulled and changed first (behaviours: change them with `etholoop labels behaviours`, which "
+        "keeps track); nothing was pushed."
+    ) from None
 
 
 def same_config(one: str, other: str) -> bool:
@@ -122,7 +128,7 @@ def reconcile(
         if attempt == 0:
             done.present = len(tasks) - len(missing)
         done.duplicates_removed += _remove_duplicates(client, project, present)
-        added = _put_back_predictions(client, present, tasks)
+        added = _put_back_predictions(client, project, present, tasks)
         done.predictions_added += added
         if not missing and not added:
             _set_overlap(client, present, people or {})
@@ -173,13 +179,15 @@ def _remove_duplicates(client: Client, project: int, present: dict[str, list[Jso
     return removed
 
 
-def _put_back_predictions(client: Client, present: dict[str, list[Json]], tasks: Sequence[Json]) -> int:
+def _put_back_predictions(client: Client, project: int, present: dict[str, list[Json]], tasks: Sequence[Json]) -> int:
     """A server killed between a task and its prediction leaves the task bare."""
-    added = 0
-    for task in tasks:
-        for there in present.get(task["data"]["uid"], []):
-            if task.get("predictions") and not there.get("total_predictions"):
-                for prediction in task["predictions"]:
-                    client.create_prediction(there["id"], prediction)
-                    added += 1
-    return added
+    bare = [
+        {"task": there["id"], **prediction}
+        for task in tasks
+        for there in present.get(task["data"]["uid"], [])
+        if not there.get("total_predictions")
+        for prediction in task.get("predictions") or []
+    ]
+    for part in chunks(bare):
+        client.create_predictions(project, part)
+    return len(bare)

@@ -12,13 +12,13 @@ from etholoop.core.naming import source_id
 from etholoop.errors import FaultsError
 from etholoop.io import atomic, snapshot, tables
 from etholoop.io.vocabulary import read_ethogram, read_skeleton
-from etholoop.params import Section
+from etholoop.params import Section, nearest
 from etholoop.project import Project
 from etholoop.schema.annotations import Bouts, Boxes, Dropped, Keypoints, LabelledFrames, LookedAt
 from etholoop.schema.columns import frame_uid, parse_frame_uid
 from etholoop.schema.ethogram import Ethogram
 from etholoop.schema.skeleton import Skeleton
-from etholoop.schema.videos import Images, Quarantine, Videos
+from etholoop.schema.videos import Gaps, Images, Quarantine, Videos
 
 REMEDY = "No table was written. Correct these labels (or skeleton.yaml, ethogram.yaml), or add the source that is missing."
 
@@ -58,7 +58,10 @@ def run(project: Project, params: Params) -> None:
         raise FaultsError(str(project.snapshot), faults, REMEDY)
     frames, lost = _clipped(frames, extents)
     rows = labels.rows_of(frames, behaviours, skeleton, params.prefer)
-    _write(project, rows, dropped + lost, _status(given, rows, dropped + lost, params))
+    in_gaps = _in_gaps(rows, _gaps(project))
+    for line in _told_gaps(in_gaps):
+        print(f"annotations: {line}")
+    _write(project, rows, dropped + lost, _status(given, rows, dropped + lost, params, in_gaps))
 
 
 def extents_of(videos: pd.DataFrame, images: pd.DataFrame) -> dict[str, Extent]:
@@ -111,8 +114,65 @@ def _without_quarantine(
 def _faults(
     frames: list[Record], behaviours: list[Record], skeleton: Skeleton, ethogram: Ethogram, extents: dict[str, Extent], *, clip: bool
 ) -> list[str]:
-    faults = [fault for record in frames for fault in labels.frame_faults(record, skeleton, extents, clip=clip)]
-    return faults + [fault for record in behaviours for fault in labels.behaviour_faults(record, ethogram, extents)]
+    """Every label that cannot be true; a source that is not there is named once, however many labels it has."""
+    unknown: dict[str, Counter[str]] = {}
+    known_frames, known_behaviours = [], []
+    for record in frames:
+        video_id = parse_frame_uid(record["uid"])[0]
+        if video_id in extents:
+            known_frames.append(record)
+        else:
+            unknown.setdefault(video_id, Counter())["frames"] += 1
+    for record in behaviours:
+        if record["video"] in extents:
+            known_behaviours.append(record)
+        else:
+            unknown.setdefault(record["video"], Counter())["behaviour records"] += 1
+    faults = [
+        f"there is no source '{name}'; {nearest(name, list(extents))} (labels of it: "
+        f"{', '.join(f'{n} {what}' for what, n in sorted(counts.items()))})"
+        for name, counts in sorted(unknown.items())
+    ]
+    faults += [fault for record in known_frames for fault in labels.frame_faults(record, skeleton, extents, clip=clip)]
+    return faults + [fault for record in known_behaviours for fault in labels.behaviour_faults(record, ethogram, extents)]
+
+
+def _gaps(project: Project) -> dict[str, list[tuple[int, int]]]:
+    """Frames of each video that cannot be used, as half-open intervals; none in a manifest that knows no gaps."""
+    path = project.manifest / "gaps.parquet"
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row in tables.read(path, Gaps).to_dict("records") if path.is_file() else []:
+        found.setdefault(row["video_id"], []).append((int(row["start_frame"]), int(row["stop_frame"])))
+    return found
+
+
+def _in_gaps(rows: Rows, gaps: dict[str, list[tuple[int, int]]]) -> dict[str, list[str]]:
+    """Labels on frames that cannot be used: whole frames, and bouts of which no frame can be used. They stay in the tables."""
+
+    def unusable(video_id: str, start: int, stop: int) -> bool:
+        return not labels.outside([(start, stop)], sorted(gaps.get(video_id, [])))
+
+    frames = [
+        frame_uid(row["video_id"], row["frame"])
+        for row in rows.labelled_frames
+        if unusable(row["video_id"], row["frame"], row["frame"] + 1)
+    ]
+    bouts = [
+        f"{row['video_id']} {row['behaviour']} {row['start_frame']} to {row['stop_frame'] - 1}"
+        for row in rows.bouts
+        if unusable(row["video_id"], row["start_frame"], row["stop_frame"])
+    ]
+    return {"bouts": sorted(bouts), "frames": sorted(frames)}
+
+
+def _told_gaps(in_gaps: dict[str, list[str]]) -> list[str]:
+    what = {"frames": "labelled frames cannot be read", "bouts": "bouts lie wholly on frames that cannot be read"}
+    return [
+        f"{len(names)} {what[kind]} (data/manifest/gaps.parquet), so nothing can be learned from them: {', '.join(names[:3])}"
+        f"{' …' if len(names) > 3 else ''}"
+        for kind, names in sorted(in_gaps.items(), reverse=True)
+        if names
+    ]
 
 
 def _clipped(frames: list[Record], extents: dict[str, Extent]) -> tuple[list[Record], list[dict[str, str]]]:
@@ -124,7 +184,9 @@ def _clipped(frames: list[Record], extents: dict[str, Extent]) -> tuple[list[Rec
     return clipped, dropped
 
 
-def _status(given: snapshot.Snapshot, rows: Rows, dropped: list[dict[str, str]], params: Params) -> dict[str, Any]:
+def _status(
+    given: snapshot.Snapshot, rows: Rows, dropped: list[dict[str, str]], params: Params, in_gaps: dict[str, list[str]]
+) -> dict[str, Any]:
     annotators = sorted({record["annotator"] for record in given.frames + given.behaviours})
     return {
         "annotators_by_precedence": labels.preference(annotators, params.prefer),
@@ -132,6 +194,7 @@ def _status(given: snapshot.Snapshot, rows: Rows, dropped: list[dict[str, str]],
         "contested_frames": len(rows.contested_frames),
         "dropped": dict(Counter(row["what"] for row in dropped)),
         "frames_by_annotator": dict(Counter(row["source"] for row in rows.labelled_frames)),
+        "in_gaps": {kind: len(names) for kind, names in in_gaps.items()},
         "frames_by_status": dict(Counter(row["status"] for row in rows.labelled_frames)),
         "n_boxes": len(rows.boxes),
         "preferred_without_labels": sorted(set(params.prefer) - set(annotators)),

@@ -4,18 +4,18 @@ Results are kept in pieces of at most 500 frames, so a new video costs one video
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from etholoop import registry
 from etholoop.core.chunks import chunks, label_of
@@ -23,14 +23,17 @@ from etholoop.core.picture_labels import into_source
 from etholoop.errors import EthoLoopError
 from etholoop.io import atomic, tables
 from etholoop.io.memo import Memo, digest, file_digest
+from etholoop.io.table_join import write_joined
 from etholoop.params import Section
 from etholoop.project import Project
-from etholoop.schema.annotations import LabelledFrames
+from etholoop.schema.annotations import Boxes, LabelledFrames
 from etholoop.schema.frames import Frames
 from etholoop.schema.predictions import Detections, Embeddings, PredictedFrames, PredictedKeypoints
 from etholoop.schema.skeleton import Skeleton
+from etholoop.stages import _pose_backend
 from etholoop.stages._map import Unit, map_memo
 from etholoop.stages._pieces import Strip, run_names
+from etholoop.stages._pose_backend import Backend, Chooser, one_thread
 from etholoop.stages._sources import project_sources, source_of
 
 if TYPE_CHECKING:
@@ -56,6 +59,19 @@ TABLES: dict[str, pa.DataFrameSchema] = {
 }
 
 
+class Tiles(Section):
+    """Tiles in which pictures are looked at besides as a whole, in pixels of the picture."""
+
+    size: int = Field(ge=64, description="side of a tile")
+    overlap: int = Field(ge=0, description="longer than any animal that only tiles show")
+
+    @model_validator(mode="after")
+    def _tiles_move_on(self) -> "Tiles":
+        if self.overlap > self.size // 2:
+            raise ValueError(f"tiles.overlap: at most half of size ({self.size // 2}), found {self.overlap}")
+        return self
+
+
 class Params(Section):
     """Which frames are looked at, and what counts as found."""
 
@@ -65,7 +81,13 @@ class Params(Section):
     every: int | None = Field(None, ge=1, description="null = sampled and labelled frames; N = every N-th frame of each video as well")
     imgsz: int | None = Field(None, ge=32, multiple_of=32, description="null = as trained")
     flip: bool = Field(False, description="average the keypoints with those of the mirrored image; takes twice the time")
-    batch: int = Field(8, ge=1)
+    batch: int = Field(8, ge=1, description="images a graphics card takes at once; a CPU takes one")
+    tiles: Tiles | Literal["auto"] | None = Field(
+        None, description="for small animals in large pictures: {size, overlap} in pixels, or auto = as the labelled animals' size asks for"
+    )
+    backend: Literal["auto", "torch", "onnx", "openvino", "openvino_int8"] = Field(
+        "auto", description="what runs the networks; auto = torch on a graphics card, else openvino if it is worth it and answers alike"
+    )
 
 
 @dataclass(frozen=True)
@@ -84,14 +106,20 @@ class Model:
 
 
 def run(project: Project, params: Params) -> None:
-    """Predict every source and write the four tables."""
+    """Predict every source and write the four tables, and which backend did it."""
     identity = model_identity(project)
     parts: list[Path] = []
+    content = _pose_backend.NO_MODEL
     if identity is not None:
-        parts = predicted(project, identity, params)
+        wanted = Wanted.of(project, params.every)
+        backend = Chooser(project, identity, wanted.sources, wanted.frames, params.imgsz).choose(params.backend)
+        content = backend.content(identity["weights"], params.backend, identity["device"])
+        print(f"predicting with {backend.name} ({backend.reason})", file=sys.stderr)
+        parts = predicted(project, identity, params, wanted, backend)
     with atomic.new_folder(project.pose_predictions) as folder:
         for name, schema in TABLES.items():
-            tables.write(join([part / f"{name}.parquet" for part in parts], schema), schema, folder / f"{name}.parquet")
+            write_joined([part / f"{name}.parquet" for part in parts], schema, folder / f"{name}.parquet")
+        (folder / "backend.json").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def model_identity(project: Project) -> Identity | None:
@@ -174,10 +202,36 @@ def check_fits(model: Model) -> None:
         )
 
 
-def predict_settings(params: Params, skeleton: Skeleton) -> dict[str, Any]:
+def predict_settings(params: Params, skeleton: Skeleton, tiles: dict[str, float] | None = None) -> dict[str, Any]:
     """What decides a prediction, with the limit per frame worked out."""
     limit = params.max_detections or (300 if skeleton.n_animals is None else 2 * skeleton.n_animals + 5)
-    return {**params.model_dump(exclude={"every"}), "max_detections": limit}
+    return {**params.model_dump(exclude={"every", "backend"}), "max_detections": limit, "tiles": tiles}
+
+
+def tile_settings(project: Project, params: Params, sources: dict[str, "Source"]) -> dict[str, float] | None:
+    """Tiles as the parameters say; for `auto` the usual and the largest length of labelled animals, in pixels of the pictures.
+
+    Raises:
+        EthoLoopError: `auto`, and there are no labelled boxes.
+    """
+    if params.tiles is None or isinstance(params.tiles, Tiles):
+        return None if params.tiles is None else params.tiles.model_dump()
+    boxes = tables.read(project.annotations / "boxes.parquet", Boxes)
+    boxes = boxes[boxes["video_id"].isin(sources)]
+    if boxes.empty:
+        raise EthoLoopError(
+            "pose_predict.tiles: auto follows from the size of labelled animals, and no boxes are labelled. Name tiles by "
+            "`tiles: {size: 640, overlap: 100}`."
+        )
+    scale = boxes["video_id"].map({name: _scale(source) for name, source in sources.items()}).to_numpy(float)
+    length = np.maximum(boxes["x_max"] - boxes["x_min"], boxes["y_max"] - boxes["y_min"]).to_numpy(float) * scale
+    return {"animal_px": float(np.median(length)), "longest_px": float(np.quantile(length, 0.99))}
+
+
+def _scale(source: "Source") -> float:
+    """Pixels of the picture in one of the source."""
+    way = source.affine
+    return float(np.sqrt(abs(way.a * way.e - way.b * way.d)))
 
 
 def wanted_frames(project: Project, sources: dict[str, "Source"], every: int | None) -> dict[str, list[int]]:
@@ -199,14 +253,27 @@ def wanted_frames(project: Project, sources: dict[str, "Source"], every: int | N
     return {video_id: sorted(frames) for video_id, frames in wanted.items()}
 
 
-def predicted(project: Project, identity: Identity, params: Params) -> list[Path]:
+@dataclass(frozen=True)
+class Wanted:
+    """Sources, and the frames to look at of each."""
+
+    sources: dict[str, "Source"]
+    frames: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, project: Project, every: int | None) -> "Wanted":
+        """Those of a project."""
+        sources = project_sources(project)
+        return cls(sources, wanted_frames(project, sources, every))
+
+
+def predicted(project: Project, identity: Identity, params: Params, wanted: Wanted, backend: Backend) -> list[Path]:
     """Folders with the tables of all pieces in their order, from the memo if nothing that matters has changed."""
     from etholoop.io.vocabulary import read_skeleton
 
-    skeleton, sources = read_skeleton(project.skeleton), project_sources(project)
-    settings = predict_settings(params, skeleton)
-    wanted = wanted_frames(project, sources, params.every)
-    pieces = {video_id: chunks(frames) for video_id, frames in sorted(wanted.items())}
+    skeleton, sources = read_skeleton(project.skeleton), wanted.sources
+    settings = predict_settings(params, skeleton, tile_settings(project, params, sources))
+    pieces = {video_id: chunks(frames) for video_id, frames in sorted(wanted.frames.items())}
     names = run_names(project, sources, pieces)
     units = []
     for video_id, own in pieces.items():
@@ -216,15 +283,16 @@ def predicted(project: Project, identity: Identity, params: Params) -> list[Path
                 source=[source.video_id, source.sha256, source.width, source.height, *_way_back(source)],
                 frames=piece.tolist(),
                 model=identity,
+                backend=backend.key,
                 settings=settings,
                 # the model is checked against the skeleton when it is used
                 names=[list(skeleton.keypoint_names), list(skeleton.species)],
                 version=VERSION,
             )
-            look = Look(project.root, video_id, tuple(piece.tolist()), identity, settings)
+            look = Look(project.root, video_id, tuple(piece.tolist()), identity, backend, settings)
             units.append(Unit(key, f"{video_id} {label_of(piece)}", (look,), PREDICT_S * len(piece), video_id, run))
     memo = Memo(project.memo, "pose_predict")
-    done = map_memo(memo, units, write_predictions, project, what="predicting poses", begin=open_to_look, gpu=True)
+    done = map_memo(memo, units, write_predictions, project, what="predicting poses", begin=open_to_look, gpu=backend.name == "torch")
     return [done[unit.key] for unit in units]
 
 
@@ -236,7 +304,13 @@ class Look:
     video_id: str
     frames: tuple[int, ...]
     identity: Identity
+    backend: Backend
     settings: dict[str, Any]
+
+    @property
+    def device(self) -> str:
+        """Where the network runs; every backend but torch uses the CPU."""
+        return self.identity["device"] if self.backend.name == "torch" else "cpu"
 
 
 class Looking:
@@ -244,7 +318,7 @@ class Looking:
 
     def __init__(self, looks: list[Look]):
         first = looks[0]
-        self.model = _loaded(first.root, json.dumps(first.identity, sort_keys=True))
+        self.model = _loaded(first.root, json.dumps(first.identity, sort_keys=True), first.backend.name, first.backend.networks)
         self.source = source_of(first.root, first.video_id)
         self.strip = Strip(self.source, (frame for look in looks for frame in look.frames))
 
@@ -258,7 +332,7 @@ def open_to_look(every_args: list[tuple[Look]]) -> Looking:
 
 
 @lru_cache(maxsize=1)
-def _loaded(root: Path, identity: str) -> Model:
+def _loaded(root: Path, identity: str, backend: str, networks: str) -> Model:
     """The model, once in each worker.
 
     Raises:
@@ -267,6 +341,7 @@ def _loaded(root: Path, identity: str) -> Model:
     model = load_model(Project(root))
     if model is None or json.dumps(model.identity, sort_keys=True) != identity:
         raise EthoLoopError(f"{root / 'models'}: the weights changed, or this worker has another kind of device than the stage.")
+    _pose_backend.use(model, backend, Memo(Project(root).memo, "pose_network").folder(networks))
     return model
 
 
@@ -274,25 +349,11 @@ def write_predictions(folder: Path, looking: Looking, look: Look) -> None:
     """In a worker: the tables of one piece."""
     model, source = looking.model, looking.source
     rows = Rows(source.video_id, model.skeleton.keypoint_names, tuple(model.detector.species), model.sha256)
-    with one_thread(look.identity["device"]):
-        for frame, prediction in predictions(model, looking.strip.take(look.frames), look.settings):
+    with one_thread(look.device):
+        for frame, prediction in predictions(model, looking.strip.take(look.frames), look.settings, look.device):
             rows.add(frame, in_source_pixels(prediction, source))
     for name, table in rows.tables().items():
         tables.write(table, TABLES[name], folder / f"{name}.parquet")
-
-
-@contextmanager
-def one_thread(device: str) -> Iterator[None]:
-    """On a CPU the last bits of a network's answer depend on the number of threads: one, wherever the work is done."""
-    import torch
-
-    threads = torch.get_num_threads()
-    if device == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def in_source_pixels(prediction: "Prediction", source: "Source") -> "Prediction":
@@ -309,17 +370,36 @@ def _way_back(source: "Source") -> list[Any]:
     return [] if source.affine.is_identity else [*astuple(source.affine), *source.source_size]
 
 
-def predictions(model: Model, images: Iterable[tuple[int, np.ndarray]], settings: dict[str, Any]) -> Iterator[tuple[int, "Prediction"]]:
+def predictions(
+    model: Model, images: Iterable[tuple[int, np.ndarray]], settings: dict[str, Any], device: str
+) -> Iterator[tuple[int, "Prediction"]]:
     """Predictions of images, in their order.
 
     The last bits depend on which images go through the network together. On a CPU they go one by one, which takes no longer with one
     thread and makes a frame's prediction its own; on a GPU the pieces are cut in the same way every time.
     """
-    options = {name: value for name, value in settings.items() if name != "batch"}
-    for batch in batches(images, 1 if model.identity["device"] == "cpu" else settings["batch"]):
-        found = model.detector.predict([image for _, image in batch], **options)
+    for batch in batches(images, 1 if device == "cpu" or settings["tiles"] else settings["batch"]):
+        found = found_in(model, [image for _, image in batch], settings, device)
         for (frame, image), prediction in zip(batch, found, strict=True):
             yield frame, prediction if model.refiner is None else refined(model.refiner, image, prediction)
+
+
+def found_in(model: Model, images: list[np.ndarray], settings: dict[str, Any], device: str) -> "list[Prediction]":
+    """What the detector finds in images, as a whole or in tiles as well."""
+    options = {name: value for name, value in settings.items() if name not in ("batch", "tiles")}
+    if not settings["tiles"]:
+        return model.detector.predict(images, **options)
+    from etholoop.modeling.detectors._tiles import find_in_tiles, tiling_of
+
+    def find(views: list[np.ndarray]) -> "list[Prediction]":
+        size = 1 if device == "cpu" else settings["batch"]
+        return [found for batch in batches(views, size) for found in model.detector.predict(batch, **options)]
+
+    tilings = [tiling_of(settings["tiles"], options["imgsz"] or model.detector.imgsz, *image.shape[1::-1]) for image in images]
+    return [
+        find([image])[0] if tiling is None else find_in_tiles(find, image, tiling, options["max_detections"])
+        for image, tiling in zip(images, tilings, strict=True)
+    ]
 
 
 def refined(refiner: Any, image: np.ndarray, prediction: "Prediction") -> "Prediction":
@@ -344,45 +424,52 @@ class Rows:
         self.keypoint_names = keypoint_names
         self.species = species
         self.weights = weights
-        self.frames: list[dict[str, Any]] = []
-        self.detections: list[dict[str, Any]] = []
-        self.keypoints: list[dict[str, Any]] = []
-        self.embeddings: list[np.ndarray] = []
+        self.frames: list[int] = []
+        self.found: list[Prediction] = []
 
     def add(self, frame: int, prediction: "Prediction") -> None:
         """Add what was found in one frame; animals come by falling confidence."""
-        place = {"video_id": self.video_id, "frame": frame}
-        self.frames.append({**place, "n_detections": len(prediction.boxes)})
-        self.embeddings.append(prediction.embedding)
-        for number, (box, probabilities) in enumerate(zip(prediction.boxes, prediction.probabilities, strict=True)):
-            corners = dict(zip(("x_min", "y_min", "x_max", "y_max"), map(float, box), strict=True))
-            best = int(probabilities.argmax())
-            row = {**place, "instance": number, "species": self.species[best], **corners, "confidence": float(probabilities[best])}
-            every_class = {f"p_{name}": value for name, value in zip(self.species, probabilities, strict=True)}
-            self.detections.append({**row, "source": self.weights, **every_class})
-            for name, (x, y, confidence) in zip(self.keypoint_names, prediction.keypoints[number], strict=True):
-                point = {"keypoint": name, "x": float(x), "y": float(y), "confidence": float(confidence)}
-                self.keypoints.append({**place, "instance": number, **point})
+        self.frames.append(frame)
+        self.found.append(prediction)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables, typed; columns of classes and embeddings are there even without a row."""
-        detections = tables.from_rows(self.detections, Detections)
-        for name in self.species:
-            values = detections.get(f"p_{name}", pd.Series(dtype="float32"))
-            detections[f"p_{name}"] = values.astype("float32")
-        vectors = np.stack(self.embeddings).astype(np.float32) if self.embeddings else np.zeros((0, 0), np.float32)
-        embeddings = pd.DataFrame(vectors, columns=[f"e_{number}" for number in range(vectors.shape[1])])
-        frames = tables.from_rows(self.frames, PredictedFrames)
+        counts = np.array([len(prediction.boxes) for prediction in self.found], np.int64)
+        frames = pd.DataFrame({"video_id": self.video_id, "frame": np.array(self.frames, np.int64), "n_detections": counts})
+        instances = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])
+        place = {"video_id": self.video_id, "frame": np.repeat(frames["frame"].to_numpy(), counts), "instance": instances}
         return {
-            "frames": frames,
-            "detections": detections,
-            "keypoints": tables.from_rows(self.keypoints, PredictedKeypoints),
-            "embeddings": pd.concat([frames[["video_id", "frame"]], embeddings], axis=1),
+            "frames": tables.typed(frames, PredictedFrames),
+            "detections": self._detections(place),
+            "keypoints": self._keypoints(place),
+            "embeddings": self._embeddings(frames),
         }
 
+    def _detections(self, place: dict[str, Any]) -> pd.DataFrame:
+        boxes = self._stacked([prediction.boxes for prediction in self.found], (4,))
+        probabilities = self._stacked([prediction.probabilities for prediction in self.found], (len(self.species),))
+        best = probabilities.argmax(axis=1)
+        corners = dict(zip(("x_min", "y_min", "x_max", "y_max"), boxes.T, strict=True))
+        names = np.array(self.species, dtype=object)[best]
+        every_class = {f"p_{name}": values.astype(np.float32) for name, values in zip(self.species, probabilities.T, strict=True)}
+        confidence = probabilities[np.arange(len(best)), best]
+        table = pd.DataFrame({**place, "species": names, **corners, "confidence": confidence, "source": self.weights, **every_class})
+        return tables.typed(table, Detections)
 
-def join(paths: list[Path], schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Tables of all sources, one below the other; no sources give an empty table."""
-    if not paths:
-        return tables.empty(schema)
-    return pd.concat([tables.read(path, schema) for path in paths], ignore_index=True)
+    def _keypoints(self, place: dict[str, Any]) -> pd.DataFrame:
+        n_names = len(self.keypoint_names)
+        points = self._stacked([prediction.keypoints for prediction in self.found], (n_names, 3))
+        x, y, confidence = points.reshape(-1, 3).T
+        owner = {name: np.repeat(values, n_names) if name != "video_id" else values for name, values in place.items()}
+        names = np.tile(np.array(self.keypoint_names, dtype=object), len(points))
+        return tables.typed(pd.DataFrame({**owner, "keypoint": names, "x": x, "y": y, "confidence": confidence}), PredictedKeypoints)
+
+    def _embeddings(self, frames: pd.DataFrame) -> pd.DataFrame:
+        vectors = [prediction.embedding for prediction in self.found]
+        values = np.stack(vectors).astype(np.float32) if vectors else np.zeros((0, 0), np.float32)
+        columns = pd.DataFrame(values, columns=[f"e_{number}" for number in range(values.shape[1])])
+        return pd.concat([tables.typed(frames[["video_id", "frame"]], Embeddings), columns], axis=1)
+
+    def _stacked(self, parts: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """All animals below each other; float32 stays float32."""
+        return np.concatenate(parts) if parts else np.zeros((0, *shape), np.float32)

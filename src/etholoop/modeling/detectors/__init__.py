@@ -7,6 +7,10 @@ A plug-in file holds:
 * ``train(dataset, out, scratch, skeleton, params, *, init_weights, seed, progress=None) -> TrainResult``;
 * ``class Predictor`` with ``load(path, device)``, ``species``, ``n_keypoints`` and
   ``predict(images, *, confidence, iou, max_detections, imgsz, flip) -> list[Prediction]``.
+
+A ``Predictor`` may have more, and then runs with other backends than torch (:mod:`etholoop.modeling.backends`):
+``export(path)`` as ONNX, ``use(network)`` to run an exported network, ``answer(image, imgsz)``: everything the network says, to compare
+backends, and for 8 bits ``picture(image, imgsz)``: what the network sees, and ``exact_operations()``. Tiles ask for its ``imgsz``.
 """
 
 from typing import Any

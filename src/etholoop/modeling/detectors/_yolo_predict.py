@@ -14,7 +14,9 @@ import torch
 
 from etholoop._torchvision_cure import nms
 from etholoop.errors import EthoLoopError
+from etholoop.modeling.backends import Network
 from etholoop.modeling.detectors import _yolo_checkpoint as checkpoint
+from etholoop.modeling.detectors import _yolo_network as network
 from etholoop.modeling.records import Prediction
 
 GREY = 114
@@ -49,6 +51,8 @@ class Predictor:
     def __init__(self, model: torch.nn.Module, imgsz: int, flip_index: list[int] | None, device: str):
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
+        self._module = network.YoloNetwork(self.model).eval()
+        self.network: Network = network.TorchNetwork(self._module, self.device)
         self.imgsz = imgsz
         self.flip_index = flip_index
         self.species = tuple(str(model.names[number]) for number in sorted(model.names))
@@ -108,15 +112,39 @@ class Predictor:
                 predictions[number] = prediction
         return predictions
 
+    def use(self, network: Network) -> None:
+        """Let another backend that answers alike run the exported network."""
+        self.network = network
+
+    def export(self, path: Path) -> None:
+        """Write the network as ONNX, for pictures of any size."""
+        network.export(self._module, path)
+
+    def exact_operations(self) -> list[str]:
+        """Patterns of names of operations that keep 32 bits where the network gets 8."""
+        return network.exact_operations(self._module)
+
+    def picture(self, image: np.ndarray, imgsz: int | None = None) -> np.ndarray:
+        """What the network sees of an image: uint8 (1, h, w, 3), scaled and bordered."""
+        return letterbox(image, imgsz or self.imgsz, self._stride())[0][None]
+
+    def answer(self, image: np.ndarray, imgsz: int | None = None) -> dict[str, np.ndarray]:
+        """Everything the network says about an image before anything is left out, in its own pixels."""
+        rows, embedding = self.network(self.picture(image, imgsz))
+        n_classes = len(self.species)
+        points = self._keypoints(rows[0, :, 4 + n_classes :])
+        return {
+            "box_px": rows[0, :, :4],
+            "probability": rows[0, :, 4 : 4 + n_classes],
+            "keypoint_px": points[..., :2],
+            "keypoint_confidence": np.nan_to_num(points[..., 2]),  # NaN: this model knows none
+            "embedding": embedding,
+        }
+
     def _same_shape(self, images: list[np.ndarray], limits: Limits, imgsz: int) -> list[Prediction]:
         frames = [letterbox(image, imgsz, self._stride()) for image in images]
         box = frames[0][1]
-        batch = torch.from_numpy(np.stack([frame for frame, _ in frames])).to(self.device).permute(0, 3, 1, 2).float() / 255
-        with torch.inference_mode():
-            raw, parts = self.model(batch)
-        features = parts.get("one2many", parts)["feats"]
-        embedding = torch.cat([level.float().mean(dim=(2, 3)) for level in features], dim=1).cpu().numpy()
-        rows = raw.float().cpu().numpy().transpose(0, 2, 1)
+        rows, embedding = self.network(np.stack([frame for frame, _ in frames]))
         return [self._one(row, vector, box, limits) for row, vector in zip(rows, embedding, strict=True)]
 
     def _one(self, rows: np.ndarray, embedding: np.ndarray, box: Letterbox, limits: Limits) -> Prediction:

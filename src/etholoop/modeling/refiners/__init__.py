@@ -5,7 +5,8 @@ A plug-in file holds:
 * ``class Params(Section)``: its settings; they live in ``_<name>_settings.py``, so that checking them loads no network library;
 * ``VERSION``: a number, raised when the same inputs would give other results;
 * ``train(images, validation, skeleton, params, *, seed, out, scratch, init_weights=None, progress=None) -> TrainResult``;
-* ``class Refiner`` with ``load(path, device="cpu")`` and ``refine(image, boxes, keypoints) -> keypoints``.
+* ``class Refiner`` with ``load(path, device="cpu")`` and ``refine(image, boxes, keypoints) -> keypoints``; with
+  ``export(path)``, ``use(network)`` and ``answer(image, boxes)`` it runs with other backends than torch too.
 """
 
 from typing import Any

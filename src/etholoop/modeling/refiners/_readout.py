@@ -3,19 +3,22 @@
 A heatmap is a probability over the places of the crop (softmax), one per keypoint. All coordinates are pixels of the crop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
+from etholoop.modeling.backends import Network
 from etholoop.modeling.refiners._network import STRIDE
 
 VIEWS = ((0, False), (0, True), (2, False), (2, True), (1, False), (1, True), (3, False), (3, True))
 """Quarter turns and mirrorings of a crop."""
 
 Views = Sequence[tuple[int, bool]]
+
+Run = Callable[[torch.Tensor], torch.Tensor]
+"""Crops (n, 3, s, s) to the logits of heatmaps (n, K, h, h): the network itself, or another backend that runs it."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,12 @@ def views_of(n: int, *, turned: bool, mirrored: bool) -> list[tuple[int, bool]]:
     return [view for view in VIEWS if (turned or view[0] == 0) and (mirrored or not view[1])][:n]
 
 
-def heatmaps(network: nn.Module, crops: torch.Tensor, flip_index: Sequence[int], views: Views = VIEWS[:1]) -> torch.Tensor:
+def heatmaps(network: Run, crops: torch.Tensor, flip_index: Sequence[int], views: Views = VIEWS[:1]) -> torch.Tensor:
     """Heatmaps (n, K, h, h), the mean over views of each crop (n, 3, s, s)."""
     return torch.stack([_seen(network, crops, flip_index, turns, mirrored) for turns, mirrored in views]).mean(0)
 
 
-def _seen(network: nn.Module, crops: torch.Tensor, flip_index: Sequence[int], turns: int, mirrored: bool) -> torch.Tensor:
+def _seen(network: Run, crops: torch.Tensor, flip_index: Sequence[int], turns: int, mirrored: bool) -> torch.Tensor:
     """Heatmaps through one view, turned and mirrored back."""
     view = torch.rot90(crops, turns, (2, 3))
     logits = network(view.flip(3) if mirrored else view)
@@ -101,8 +104,18 @@ def as_input(crops: np.ndarray, device: str) -> torch.Tensor:
     return torch.from_numpy(crops).permute(0, 3, 1, 2).to(device, torch.float32).div_(255)
 
 
+def through(network: Network) -> Run:
+    """A network of another backend as one that takes and gives tensors."""
+    return lambda crops: torch.from_numpy(network(crops.cpu().contiguous().numpy())[0]).to(crops.device)
+
+
 @torch.no_grad()
-def places(network: nn.Module, crops: np.ndarray, reading: Reading) -> np.ndarray:
+def maps_of(network: Run, crops: np.ndarray, reading: Reading) -> torch.Tensor:
+    """Heatmaps of crops (n, s, s, 3)."""
+    return heatmaps(network, as_input(crops, reading.device), reading.flip_index, reading.views)
+
+
+@torch.no_grad()
+def places(network: Run, crops: np.ndarray, reading: Reading) -> np.ndarray:
     """Places and confidences (n, K, 3) in crops (n, s, s, 3)."""
-    maps = heatmaps(network, as_input(crops, reading.device), reading.flip_index, reading.views)
-    return read(maps, reading.sigma_px).double().cpu().numpy()
+    return read(maps_of(network, crops, reading), reading.sigma_px).double().cpu().numpy()

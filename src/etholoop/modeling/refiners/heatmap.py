@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from etholoop.errors import EthoLoopError
+from etholoop.modeling.backends import Network
+from etholoop.modeling.backends._export import to_onnx
 from etholoop.modeling.records import LabelledImage, Progress, TrainResult
 from etholoop.modeling.refiners import _crops, _readout, _weights
 from etholoop.modeling.refiners._heatmap_fit import Fit, Job, judge
@@ -100,7 +102,8 @@ class Refiner:
     """Moves keypoints to where the heatmaps see them."""
 
     def __init__(self, network: HeatmapNetwork, content: dict[str, Any], device: str):
-        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.module = network.to(device, memory_format=torch.channels_last).eval()
+        self._run: _readout.Run = self.module
         self.keypoint_names: tuple[str, ...] = tuple(content["keypoints"])
         self.crop_px, self.margin = int(content["crop_px"]), float(content["margin"])
         # weights written before there were several looks have one
@@ -143,6 +146,20 @@ class Refiner:
             refined[rows] = self._look(image, boxes[rows])
         return refined
 
+    def use(self, network: Network) -> None:
+        """Let another backend that answers alike run the exported network."""
+        self._run = _readout.through(network)
+
+    def export(self, path: Path) -> None:
+        """Write the network as ONNX, for any number of crops."""
+        example = torch.zeros(1, 3, self.crop_px, self.crop_px)
+        to_onnx(self.module, example, path, ("heatmaps",), {"images": {0: "n"}, "heatmaps": {0: "n"}})
+
+    def answer(self, image: np.ndarray, boxes: np.ndarray) -> dict[str, np.ndarray]:
+        """The heatmaps of each box, before a place is read from them: a place may jump between two that are equally probable."""
+        crops = [self._crop(image, window)[0] for window in (_crops.window_of(box, self.margin) for box in boxes)]
+        return {"heatmap": _readout.maps_of(self._run, np.stack(crops), self.reading).cpu().numpy()} if crops else {}
+
     def _look(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         windows = [_crops.window_of(box, self.margin) for box in boxes]
         found = self._read(image, windows)
@@ -156,12 +173,16 @@ class Refiner:
 
     def _read(self, image: np.ndarray, windows: list[_crops.Window]) -> np.ndarray:
         """Places and confidences (n, K, 3), in pixels of the image."""
-        matrices = [_crops.view_matrix(window, self.crop_px) for window in windows]
-        patches = [_crops.cut(image, window, self.crop_px) for window in windows]
-        crops = [_crops.look(patch, matrix, self.crop_px) for patch, matrix in zip(patches, matrices, strict=True)]
-        places = _readout.places(self.network, np.stack(crops), self.reading)
+        seen = [self._crop(image, window) for window in windows]
+        matrices = [matrix for _, matrix in seen]
+        places = _readout.places(self._run, np.stack([crop for crop, _ in seen]), self.reading)
         back = [_crops.transform(place[:, :2], np.linalg.inv(matrix)) for place, matrix in zip(places, matrices, strict=True)]
         return np.concatenate([np.stack(back), places[:, :, 2:]], axis=2)
+
+    def _crop(self, image: np.ndarray, window: _crops.Window) -> tuple[np.ndarray, np.ndarray]:
+        """What the network sees of a window, and the matrix that leads there."""
+        matrix = _crops.view_matrix(window, self.crop_px)
+        return _crops.look(_crops.cut(image, window, self.crop_px), matrix, self.crop_px), matrix
 
 
 def _sides_note(skeleton: Skeleton, params: Params) -> list[str]:

@@ -1,0 +1,188 @@
+"""Who keeps animals apart? EthoLoop's tracker beside ByteTrack, BoT-SORT and OC-SORT on recordings whose animals are known.
+
+    ETHOLOOP_DATA=… python benchmarks/identity.py --seeds 10
+
+* real: `sleap_fly_pair` and `dreem_two_flies` with the detections of real or deliberately faulty detectors, and seen perfectly;
+* noisy: `dreem_four_flies` and `sleap_fly_pair` with 10 and 20 % of the detections dropped and the others jittered, mildly (2 and 4 %
+  of an animal's size) and grossly (10 and 20 %), different noise for each seed;
+* look-alikes: simulated animals of one shape that walk through each other (`_lookalikes.py`).
+
+Switches and IDF1 are those of `core/metrics/tracking.py` (equal to TrackEval): boxes match from an overlap of .5 on. `--seed-from` chooses
+other seeds than those that were looked at while the tracker was written (0 to 4). The swap queue and the estimate of accuracy are
+judged against the truth in the same runs.
+
+Bars: IDF1 ≥ .99 and never more switches than the best of the others on the first; ≥ 50 % fewer than the best of the others on the rest;
+≥ 90 % of true exchanges within the first 5 % of the frames that the queue shows.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _lookalikes import lookalikes
+from _tracking_data import Sequence, noisy, sequences
+
+from etholoop import registry
+from etholoop.core.metrics._clear_mot import clear_figures, clear_sums
+from etholoop.core.metrics._identity import identity_figures, identity_sums
+from etholoop.core.metrics._tracking_frames import side_by_side
+from etholoop.core.tracking.identity_accuracy import calibration, estimated, first_share
+from etholoop.core.tracking.risks import risks_of, track_numbers
+from etholoop.modeling.trackers import settings_of
+
+OURS, OTHERS = "etholoop", ("bytetrack", "botsort", "ocsort")
+REAL = ("sleap_fly_pair", "sleap_fly_pair_real", "dreem_two_flies", "dreem_two_flies_real")
+NOISY = ("dreem_four_flies", "sleap_fly_pair")
+LEVELS = ((0.1, 0.02), (0.2, 0.04), (0.1, 0.1), (0.2, 0.2))
+"""(share of detections dropped, standard deviation of the noise on each side of a box and each keypoint in sizes of an animal)."""
+NEAR = 5
+"""An exchange counts as found when the queue shows a place at most so many looks away."""
+
+
+def cases(data: Path, seeds: range) -> Iterator[tuple[str, int, Sequence]]:
+    """(group, seed, recording)."""
+    known = {sequence.name: sequence for sequence in sequences(data)}
+    for name in REAL:
+        yield name, 0, known[name]
+    for name in NOISY:
+        for drop, jitter in LEVELS:
+            for seed in seeds:
+                yield f"{name} {drop:.0%}/{jitter:.0%}", seed, noisy(known[name], drop, jitter * size_px(known[name]), 0.0, seed)
+    for seed in seeds:
+        yield "look-alikes", seed, lookalikes(seed)
+
+
+def size_px(sequence: Sequence) -> float:
+    """Median root of the area of the animals' boxes."""
+    box = sequence.detections.box
+    return float(np.median(np.sqrt((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]))))
+
+
+def judged(sequence: Sequence, name: str) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Figures of one tracker on one recording, and its tracks."""
+    settings = settings_of(name, {}, "benchmark")
+    tracker = registry.load("etholoop.modeling.trackers", name)
+    start = time.perf_counter()
+    found = tracker.track(sequence.detections, settings, fps=sequence.fps, width=sequence.width, height=sequence.height)
+    seconds = time.perf_counter() - start
+    frames = side_by_side(sequence.truth, found)
+    clear, identity = clear_figures(clear_sums(frames)), identity_figures(identity_sums(frames))
+    figures = {"switches": float(clear["switches"]), "IDF1": float(identity["IDF1"]), "MOTA": float(clear["MOTA"]), "seconds": seconds}
+    return figures, found
+
+
+def queue_figures(sequence: Sequence, found: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
+    """How many of the true exchanges the first 5 % of the queue shows, and each risk with whether it came true."""
+    assert sequence.true_track is not None
+    risks = risks_of(sequence.detections, found)
+    true = exchanges(sequence, track_numbers(sequence.detections, found))
+    top = first_share(risks, 0.05 * sequence.detections.n_frames) if len(risks) else risks
+    shown = [_shown(top, frame) for frame, _ in true]
+    # a risk came true when one of its tracks becomes another animal there, for a while or for good
+    wrong = np.array([_came_true(true, row) for row in risks.itertuples(index=False)], dtype=bool)
+    estimate = estimated(found, risks)
+    figures = {
+        "exchanges": float(len(true)),
+        "shown": float(sum(shown)),
+        "estimated_switches": estimate.n_switches,
+        "estimated_accuracy": estimate.accuracy,
+    }
+    figures["true_accuracy"] = accuracy(sequence, track_numbers(sequence.detections, found))
+    return figures, risks.assign(wrong=wrong)[["risk", "wrong"]]
+
+
+def exchanges(sequence: Sequence, number: np.ndarray) -> list[tuple[int, int]]:
+    """(frame, track) at which a track's detections become another animal's."""
+    found = []
+    frame, true = sequence.detections.frame, sequence.true_track
+    assert true is not None
+    for track in np.unique(number[number >= 0]):
+        own = np.flatnonzero((number == track) & (true >= 0))
+        changes = np.flatnonzero(true[own[1:]] != true[own[:-1]])
+        found += [(int(frame[own[place + 1]]), int(track)) for place in changes]
+    return found
+
+
+def accuracy(sequence: Sequence, number: np.ndarray) -> float:
+    """Share of tracked detections whose track is mostly the same animal."""
+    assert sequence.true_track is not None
+    table = pd.crosstab(number[number >= 0], sequence.true_track[number >= 0])
+    return float(table.max(axis=1).sum() / max(table.to_numpy().sum(), 1))
+
+
+def _shown(top: pd.DataFrame, frame: int) -> bool:
+    return bool(((top["start_frame"] - NEAR <= frame) & (frame < top["stop_frame"] + NEAR)).any())
+
+
+def _came_true(true: list[tuple[int, int]], row: Any) -> bool:
+    near = range(row.start_frame - NEAR, row.stop_frame + NEAR)
+    return any(track in (row.track_a, row.track_b) and frame in near for frame, track in true)
+
+
+def boxes_only(sequence: Sequence) -> Sequence:
+    """The same without keypoints: what the other trackers see."""
+    return replace(sequence, detections=replace(sequence.detections, keypoints=None))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seed-from", type=int, default=100, help="first seed")
+    parser.add_argument("--only", default="", help="groups whose name holds this")
+    parser.add_argument("--ours", action="store_true", help="only EthoLoop's tracker")
+    parser.add_argument("--out", type=Path, help="JSON with every run")
+    options = parser.parse_args()
+    runs, risks = [], []
+    names = (OURS, f"{OURS} boxes only", *(() if options.ours else OTHERS))
+    for group, seed, sequence in cases(Path(os.environ["ETHOLOOP_DATA"]), range(options.seed_from, options.seed_from + options.seeds)):
+        if options.only not in group:
+            continue
+        for name in names:
+            seen = boxes_only(sequence) if name.endswith("boxes only") else sequence
+            figures, found = judged(seen, name.split()[0])
+            if name == OURS and sequence.true_track is not None:
+                more, own = queue_figures(sequence, found)
+                figures |= more
+                risks.append(own)
+            runs.append({"group": group, "seed": seed, "tracker": name, **figures})
+            print(f"{group} seed {seed} {name}: {figures['switches']:.0f} switches, IDF1 {figures['IDF1']:.4f}", file=sys.stderr, flush=True)
+    report(pd.DataFrame(runs), pd.concat(risks, ignore_index=True) if risks else None, names)
+    if options.out:
+        options.out.write_text(json.dumps(runs, indent=1) + "\n")
+
+
+def report(runs: pd.DataFrame, risks: pd.DataFrame | None, names: tuple[str, ...]) -> None:
+    """The tables."""
+    print("switches, summed over seeds (and least IDF1)")
+    print(f"{'':26}" + "".join(f"{name:>22}" for name in names) + f"{'of the best other':>20}")
+    for group, own in runs.groupby("group", sort=False):
+        by = own.groupby("tracker")
+        total, least = by["switches"].sum(), by["IDF1"].min()
+        others = [total[name] for name in OTHERS if name in total]
+        share = f"{total[OURS] / min(others):.0%}" if others and min(others) else "-"
+        cells = "".join(f"{f'{total[name]:.0f} ({least[name]:.4f})':>22}" for name in names)
+        print(f"{group:26}{cells}{share:>20}")
+    ours = runs[(runs["tracker"] == OURS) & runs.get("exchanges", pd.Series(dtype=float)).notna()]
+    if len(ours):
+        print("\nswap queue, first 5 % of frames, and the estimate without truth")
+        for group, own in ours.groupby("group", sort=False):
+            n, shown = own["exchanges"].sum(), own["shown"].sum()
+            print(
+                f"{group:26}{shown:.0f} of {n:.0f} exchanges shown; expected {own['estimated_switches'].sum():.1f}; "
+                f"accuracy estimated {own['estimated_accuracy'].mean():.4f}, true {own['true_accuracy'].mean():.4f}"
+            )
+    if risks is not None and len(risks):
+        print("\ncalibration of risks")
+        print(calibration(risks["risk"].to_numpy(), risks["wrong"].to_numpy()).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

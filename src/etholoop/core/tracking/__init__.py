@@ -1,0 +1,1 @@
+"""Tracking: detections of one video to tracks, as functions on arrays."""

@@ -1,0 +1,257 @@
+"""How unlikely is it that two detections are one animal? In nats, from place, extent, pose and species.
+
+Every kind of evidence is a residual judged by the spread it has on links beyond doubt:
+
+* place: constant velocity, damped as much as the animals of this video are, forwards from the first and backwards from the second;
+* extent: width and height of the box; with the place this is what intersection over union sees, but it goes on telling when boxes no
+  longer touch;
+* pose: keypoints about their common mean, the exponent of OKS with each keypoint's own spread in this video in place of a sigma set
+  beforehand. Without the mean it tells another thing than the place, so the two add up.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etholoop.core.tracking.chains import after_of, velocities
+from etholoop.core.tracking.detections import DetectionFrames
+from etholoop.core.tracking.motion import FEW, LAGS, SAMPLE, Spread, fit, surprise
+
+Index = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Pair = tuple[Index, Index]
+
+FLOOR_SHARE = 0.01
+"""Spreads are at least this share of the animals' size: no detector is better."""
+
+LEAST_KEYPOINTS = 3
+"""Fewer common keypoints say nothing that the box does not."""
+
+
+OTHER_SPECIES = 3.0
+"""Nats against a link between species: detectors take one for another about once in twenty times."""
+
+
+GLITCH = 1e-3
+"""Share of detections whose extent or pose is beside the animal, however different it looks."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The detections of a video, ready for comparison.
+
+    ``look`` (n,) time in looks (frames / step). ``centre`` (n, 2), ``box`` (n, 4), ``side`` (n, 2), ``points`` (n, K, 2) px or None.
+    ``size_px``: median root of the boxes' areas. ``species`` (n,) numbers.
+    """
+
+    look: Floats
+    centre: Floats
+    box: Floats
+    side: Floats
+    points: Floats | None
+    size_px: float
+    species: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learnt from one video's sure links; ``point_px`` (K,) relative spread of the keypoints."""
+
+    centre: Spread
+    box: Spread
+    points: Spread | None
+    point_px: Floats | None
+
+
+def scene_of(frames: DetectionFrames, least_confidence: float = 0.05) -> Scene:
+    """Centres, times and keypoints of a video's detections; keypoints below ``least_confidence`` count as missing."""
+    box = frames.box
+    points = None
+    if frames.keypoints is not None and frames.keypoints.shape[1] >= LEAST_KEYPOINTS:
+        points = frames.keypoints[:, :, :2].astype(np.float64)
+        points[frames.keypoints[:, :, 2] < least_confidence] = np.nan
+    side = np.maximum(box[:, 2:] - box[:, :2], 1.0)
+    centre = (box[:, :2] + box[:, 2:]) / 2
+    codes = np.unique(frames.species.astype(str), return_inverse=True)[1] if frames.n else np.zeros(0, dtype=np.int64)
+    size = float(np.median(np.sqrt(side.prod(1)))) if frames.n else 1.0
+    return Scene(frames.frame / frames.step, centre, box, side, points, size, codes.astype(np.int64))
+
+
+def first_model(scene: Scene, distance: Floats) -> Model:
+    """A model before any link is known, from the distances (px) of nearest neighbours one look apart."""
+    middle = max(float(np.median(distance)) if len(distance) else 0.0, FLOOR_SHARE * scene.size_px)
+    n = len(LAGS)
+    spread = Spread(middle * np.sqrt(np.array(LAGS, float)), np.full(n, 2.0), np.zeros(n), np.zeros(n))
+    return Model(spread, spread, None, None)
+
+
+def learn(scene: Scene, before: Index, old: Model) -> Model:
+    """The model of a video from the links between its detections; lags with few links keep their neighbours' values."""
+    came = velocities(scene.centre, scene.look, before)
+    pairs = {lag: _pairs(scene, before, lag) for lag in LAGS}
+    floor = FLOOR_SHARE * scene.size_px
+    centre = _spread([_fit_centre(scene, came, *pairs[lag], floor) for lag in LAGS], old.centre)
+    model = replace(old, centre=centre)
+    box = _spread([_fit_plain(_box_residual(scene, *pairs[lag]), floor) for lag in LAGS], old.box)
+    model = replace(model, box=box)
+    if scene.points is None:
+        return model
+    point_px = _point_spread(scene, *pairs[1])
+    fits = [_fit_plain(_point_residual(scene, point_px, *pairs[lag]), 0.05) for lag in LAGS]
+    fallback = old.points or Spread(np.sqrt(np.array(LAGS, float)), np.full(len(LAGS), 2.0), np.zeros(len(LAGS)), np.zeros(len(LAGS)))
+    return replace(model, point_px=point_px, points=_spread(fits, fallback))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges pairs of detections: what was learnt, the scene, and with which velocities (n, 2) animals came to and leave each detection.
+
+    ``miss``: nats against a look in which an animal is not detected. Velocities are px per look, NaN = not known.
+    """
+
+    model: Model
+    scene: Scene
+    miss: float
+    came: Floats
+    goes: Floats
+
+    def cost(self, first: Index, second: Index) -> Floats:
+        """Nats against ``first`` being the same animal as the later detection ``second``; the most likely motion costs 0."""
+        model, scene = self.model, self.scene
+        lag = scene.look[second] - scene.look[first]
+        ways = _ways(model, scene, self.came, self.goes, (first, second))
+        total = sum(_centre_cost(model, scene, way, (first, second)) for way in ways) / 2
+        total += _judge(model.box, _box_residual(scene, first, second), lag)
+        if model.points is not None and model.point_px is not None:
+            residual = _point_residual(scene, model.point_px, first, second)
+            told = np.isfinite(residual)
+            # animals that show too few keypoints are not likelier than those that fit: they get the middle
+            middle = float(np.median(_judge(model.points, residual[told], lag[told]))) if told.any() else 0.0
+            total += np.where(told, _judge(model.points, np.where(told, residual, 0), lag), middle)
+        return total + OTHER_SPECIES * (scene.species[first] != scene.species[second])
+
+    def price(self, first: Index, second: Index) -> Floats:
+        """Nats against a link, comparable over lags: unlikely motion, a wide spread and looks without a detection count against it."""
+        lag = self.scene.look[second] - self.scene.look[first]
+        nearest = density(self.model, np.ones(1))
+        return self.cost(first, second) - density(self.model, lag) + nearest + self.miss * (lag - 1)
+
+
+def judge_of(model: Model, scene: Scene, miss: float, before: Index) -> Judge:
+    """A judge with the velocities of given links."""
+    came = velocities(scene.centre, scene.look, before)
+    return Judge(model, scene, miss, came, velocities(scene.centre, scene.look, after_of(before)))
+
+
+def density(model: Model, lag: Floats) -> Floats:
+    """Log of the highest density (1/px²) of an animal's place after ``lag`` looks: what a cost of 0 stands for."""
+    scale, *_ = model.centre.at(lag)
+    return -np.log(2 * np.pi * scale**2)
+
+
+def _centre_cost(model: Model, scene: Scene, way: Floats, pair: Pair) -> Floats:
+    first, second = pair
+    residual = np.hypot(*(scene.centre[second] - scene.centre[first] - way).T)
+    scale, tail, share, _ = model.centre.at(scene.look[second] - scene.look[first])
+    return surprise(residual, np.hypot(scale, share * np.hypot(way[:, 0], way[:, 1])), tail)
+
+
+def _judge(spread: Spread, residual: Floats, lag: Floats) -> Floats:
+    scale, tail, *_ = spread.at(lag)
+    return -np.logaddexp(-surprise(residual, scale, tail), np.log(GLITCH))
+
+
+def _ways(model: Model, scene: Scene, came: Floats, goes: Floats, pair: Pair) -> tuple[Floats, Floats]:
+    """Displacement (m, 2) predicted from the first detection's past and from the second one's future; one stands in for the other."""
+    first, second = pair
+    lag = scene.look[second] - scene.look[first]
+    damping = model.centre.at(lag)[3] * lag
+    forth = came[first] * damping[:, None]
+    back = goes[second] * damping[:, None]
+    forth, back = np.where(np.isfinite(forth), forth, back), np.where(np.isfinite(back), back, forth)
+    return np.nan_to_num(forth), np.nan_to_num(back)
+
+
+def _box_residual(scene: Scene, first: Index, second: Index) -> Floats:
+    change = scene.side[second] - scene.side[first]
+    return np.hypot(change[:, 0], change[:, 1])
+
+
+def _about_mean(scene: Scene, first: Index, second: Index) -> Floats:
+    """How far each keypoint moved beyond the mean of the keypoints that both have (m, K), NaN where one is missing."""
+    assert scene.points is not None
+    way = scene.points[second] - scene.points[first]
+    known = np.isfinite(way[:, :, :1])
+    mean = np.where(known, way, 0).sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), 1)
+    return np.hypot(way[:, :, 0] - mean[:, :, 0], way[:, :, 1] - mean[:, :, 1])
+
+
+def _point_residual(scene: Scene, point_px: Floats, first: Index, second: Index) -> Floats:
+    square = (_about_mean(scene, first, second) / point_px) ** 2
+    known = np.isfinite(square)
+    n = known.sum(1)
+    mean = np.where(known, square, 0).sum(1) / np.maximum(n, 1)
+    return np.where(n >= LEAST_KEYPOINTS, np.sqrt(mean), np.nan)
+
+
+def _point_spread(scene: Scene, first: Index, second: Index) -> Floats:
+    assert scene.points is not None
+    k = scene.points.shape[1]
+    floor = FLOOR_SHARE * scene.size_px
+    distance = _about_mean(scene, first, second)
+    known = np.isfinite(distance).sum(0) >= FEW
+    middle = np.full(k, max(float(np.nanmedian(distance)), floor) if known.any() else scene.size_px)
+    middle[known] = np.nanmedian(distance[:, known], axis=0)
+    return np.maximum(middle, floor)
+
+
+def _pairs(scene: Scene, before: Index, lag: int) -> tuple[Index, Index]:
+    """Detections of one chain about ``lag`` looks apart, evenly spaced over the video."""
+    late = np.flatnonzero(before >= 0)
+    if len(late) > 4 * SAMPLE:
+        late = late[np.linspace(0, len(late) - 1, 4 * SAMPLE).astype(np.int64)]
+    early = late.copy()
+    for _ in range(lag):
+        early = np.where(early >= 0, before[early], -1)
+    kept = early >= 0
+    late, early = late[kept], early[kept]
+    exact = np.abs(scene.look[late] - scene.look[early] - lag) < 0.3 * lag
+    late, early = late[exact], early[exact]
+    if len(late) > SAMPLE:
+        some = np.linspace(0, len(late) - 1, SAMPLE).astype(np.int64)
+        late, early = late[some], early[some]
+    return early, late
+
+
+def _fit_centre(scene: Scene, came: Floats, first: Index, second: Index, floor: float) -> tuple[float, float, float, float] | None:
+    known = np.isfinite(came[first, 0])
+    first, second = first[known], second[known]
+    if len(first) < FEW:
+        return None
+    lag = scene.look[second] - scene.look[first]
+    return fit(came[first] * lag[:, None], scene.centre[second] - scene.centre[first], floor)
+
+
+def _fit_plain(residual: Floats, floor: float) -> tuple[float, float, float, float] | None:
+    residual = residual[np.isfinite(residual)]
+    if len(residual) < FEW:
+        return None
+    step = np.stack([residual, np.zeros_like(residual)], axis=1)
+    return fit(np.zeros_like(step), step, floor)
+
+
+def _spread(fits: list[tuple[float, float, float, float] | None], old: Spread) -> Spread:
+    """Values at every lag: learnt ones, and beyond them the last learnt one, its scale growing with the root of the lag."""
+    rows, last, last_lag = [], None, 1
+    for place, (lag, found) in enumerate(zip(LAGS, fits, strict=True)):
+        if found is not None:
+            last, last_lag = found, lag
+            rows.append(found)
+        elif last is not None:
+            rows.append((last[0] * np.sqrt(lag / last_lag), *last[1:]))
+        else:
+            rows.append((old.scale[place], old.tail[place], old.speed_share[place], old.damping[place]))
+    table = np.array(rows, dtype=np.float64)
+    scale = np.maximum.accumulate(table[:, 0])
+    return Spread(scale, table[:, 1], table[:, 2], table[:, 3])

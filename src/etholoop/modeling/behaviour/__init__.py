@@ -1,0 +1,1 @@
+"""Networks that name behaviours: one file per family, found by name."""

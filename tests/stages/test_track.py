@@ -1,0 +1,157 @@
+"""Stage track: predictions and edits in, tracks, names and swap risks out; nothing to track is a state."""
+
+import json
+
+import pandas as pd
+import pytest
+from evaluation_project import detection, new_project, predicted_keypoints, video, write_predictions, write_videos
+
+from etholoop.core.tracking.edits import Anchor, Edit
+from etholoop.errors import FaultsError
+from etholoop.io import tables, track_edits
+from etholoop.schema.tracks import SwapRisks, TrackNames, Tracks
+from etholoop.stages import track
+
+TWO = "name: test\nspecies: [mouse]\nkeypoints: [{name: nose, sigma: 0.05}, {name: tail, sigma: 0.1}]\nanimals: 2\n"
+
+
+@pytest.fixture
+def project(tmp_path):
+    project = new_project(tmp_path)
+    project.skeleton.write_text(TWO)
+    return project
+
+
+def walk(video_id, frames, n=2):
+    """Detections of ``n`` animals that walk to the right one below the other; the lower one comes first in odd frames."""
+    rows = []
+    for frame in frames:
+        order = range(n) if frame % 2 == 0 else reversed(range(n))
+        rows += [detection(video_id, frame, place, (frame, 10 + 30 * y, frame + 20, 30 + 30 * y)) for place, y in enumerate(order)]
+    return rows
+
+
+def predict(project, rows, step=1, stop=100):
+    ids = dict.fromkeys(row["video_id"] for row in rows)
+    counts = pd.DataFrame(rows).groupby(["video_id", "frame"]).size()
+    frames = [
+        {"video_id": name, "frame": frame, "n_detections": int(counts.get((name, frame), 0))}
+        for name in ids
+        for frame in range(0, stop, step)
+    ]
+    points = [
+        point for row in rows for point in predicted_keypoints(row["video_id"], row["frame"], row["instance"], (row["x_min"], row["y_min"]))
+    ]
+    write_predictions(project, rows, points, frames)
+
+
+def outputs(project):
+    folder = project / "data/tracks"
+    return {
+        name: tables.read(folder / f"{name}.parquet", schema)
+        for name, schema in (("tracks", Tracks), ("names", TrackNames), ("swap_risks", SwapRisks))
+    }
+
+
+def status(project):
+    return json.loads((project / "data/tracks/status.json").read_text())
+
+
+def contents(project):
+    return {path.name: path.read_bytes() for path in sorted((project / "data/tracks").iterdir())}
+
+
+def test_no_predictions_are_a_state(project):
+    track.run(project, track.Params())
+    assert all(table.empty for table in outputs(project).values())
+    assert status(project) == {"edits": 0, "edits_not_applied": {}, "not_tracked": []}
+
+
+def test_each_animal_is_one_track(project):
+    predict(project, [*walk("cage1", range(100)), *walk("cage2", range(10, 100))])
+    track.run(project, track.Params())
+    table = outputs(project)["tracks"]
+    assert table.groupby(["video_id", "track"]).size().tolist() == [100, 100, 90, 90]
+    assert (table.groupby(["video_id", "track"])["y_min"].nunique() == 1).all()
+    names = outputs(project)["names"]
+    assert (
+        names[["start_frame", "stop_frame", "n_detected", "n_interpolated"]].to_numpy().tolist()
+        == [[0, 100, 100, 0]] * 2 + [[10, 100, 90, 0]] * 2
+    )
+    assert names["name"].isna().all()
+
+
+def test_the_instance_leads_back_to_the_detection(project):
+    predict(project, walk("cage1", range(100)))
+    track.run(project, track.Params())
+    found = outputs(project)["tracks"].set_index(["frame", "instance"])["y_min"]
+    assert all(found[row["frame"], row["instance"]] == row["y_min"] for row in walk("cage1", range(100)))
+
+
+def test_twice_the_same_bytes_and_a_new_video_costs_one_video(project, monkeypatch):
+    predict(project, walk("cage1", range(100)))
+    track.run(project, track.Params())
+    first = contents(project)
+    made = []
+    real = track.write_tracks
+    monkeypatch.setattr(track, "write_tracks", lambda folder, job, *rest: (made.append(job.video_id), real(folder, job, *rest)))
+    track.run(project, track.Params())
+    assert contents(project) == first
+    assert made == []
+    predict(project, [*walk("cage1", range(100)), *walk("cage2", range(100))])
+    track.run(project, track.Params())
+    assert made == ["cage2"]
+
+
+def test_every_other_frame_is_tracked_at_its_step(project):
+    predict(project, [*walk("cage1", range(0, 100, 2)), detection("cage1", 51)], step=2)
+    track.run(project, track.Params())
+    assert set(outputs(project)["tracks"]["frame"]) == set(range(0, 100, 2))
+
+
+def test_sampled_frames_are_not_tracked_and_that_is_told(project, capsys):
+    predict(project, walk("cage1", range(0, 100, 20)), step=20)
+    track.run(project, track.Params())
+    assert outputs(project)["tracks"].empty
+    assert status(project)["not_tracked"] == [
+        "cage1 is not tracked: it was looked at every 20 frames (0.8 s), at most 0.5 s let an animal be followed; set pose_predict.every"
+    ]
+    assert "cage1 is not tracked" in capsys.readouterr().err
+
+
+def test_folders_of_images_are_not_tracked(project):
+    write_videos(project, [video("cage1", kind="images", fps_num=0)])
+    predict(project, walk("cage1", range(100)))
+    track.run(project, track.Params())
+    assert status(project)["not_tracked"] == ["cage1 is not tracked: images have no rate"]
+
+
+def test_edits_are_laid_over_and_lost_ones_told(project, capsys):
+    predict(project, walk("cage1", range(100)))
+    there, gone = Anchor(0, 10.0, 50.0, 1), Anchor(50, 10.0, 90.0, 0)
+    edits = [Edit("a", "cage1", "rename", 0, there, name="red"), Edit("b", "cage1", "rename", 0, gone, name="blue")]
+    edits.append(Edit("c", "cage9", "rename", 0, there, name="green"))
+    track_edits.write(edits, project / track.EDITS)
+    track.run(project, track.Params())
+    names = outputs(project)["names"].dropna(subset="name")
+    assert names["name"].tolist() == ["red"]
+    table = outputs(project)["tracks"]
+    assert table.loc[table["track"] == names["track"].iloc[0], "y_min"].eq(40).all()
+    assert status(project)["edits_not_applied"] == {
+        "b": "no track at (10.0, 90.0) in frame 50 any more (it was track 0)",
+        "c": "cage9 is not tracked",
+    }
+    assert "edit b of label_studio/track_edits.csv was not applied" in capsys.readouterr().err
+
+
+def test_a_misspelt_setting_stops_before_any_work(project):
+    with pytest.raises(FaultsError, match="did you mean 'animals'"):
+        track.run(project, track.Params(settings={"animal": 2}))
+    assert not (project / "data/tracks").exists()
+
+
+@pytest.mark.parametrize(("looks", "step"), [([0, 1, 2, 3], 1), ([0, 4, 5, 8, 12, 16], 4), ([3, 17, 18, 90], None), ([5], None)])
+def test_the_step_is_what_most_looks_are_apart(looks, step):
+    import numpy as np
+
+    assert track.step_of(np.array(looks)) == step
