@@ -91,8 +91,9 @@ def line(preset: str, found: dict[str, Any]) -> str:
     low, high = found["ci"]["f1_macro"]
     each = ", ".join(f"{name} {row['f1']:.2f}" for name, row in sorted(found["behaviours"].items()))
     return (
-        f"{preset}: macro-F1 {found['f1_macro']:.3f} (95 % {low or 0:.2f}-{high or 0:.2f} over {found['n_videos']} sessions, bar .85), accuracy "
-        f"micro {found['accuracy_micro']:.3f}, macro {found['accuracy_macro']:.3f}, bout F1 {found['bout_f1_macro']:.3f}; F1 of each: {each}."
+        f"{preset}: macro-F1 {found['f1_macro']:.3f} (95 % {low or 0:.2f}-{high or 0:.2f} over {found['n_videos']} sessions, bar .85), "
+        f"accuracy micro {found['accuracy_micro']:.3f}, macro {found['accuracy_macro']:.3f}, bout F1 {found['bout_f1_macro']:.3f}; "
+        f"F1 of each: {each}."
     )
 
 

@@ -153,7 +153,9 @@ def main() -> None:
                 figures |= more
                 risks.append(own)
             runs.append({"group": group, "seed": seed, "tracker": name, **figures})
-            print(f"{group} seed {seed} {name}: {figures['switches']:.0f} switches, IDF1 {figures['IDF1']:.4f}", file=sys.stderr, flush=True)
+            print(
+                f"{group} seed {seed} {name}: {figures['switches']:.0f} switches, IDF1 {figures['IDF1']:.4f}", file=sys.stderr, flush=True
+            )
     report(pd.DataFrame(runs), pd.concat(risks, ignore_index=True) if risks else None, names)
     if options.out:
         options.out.write_text(json.dumps(runs, indent=1) + "\n")

@@ -235,3 +235,25 @@ def test_faults_are_named(tmp_path: Path) -> None:
         settings_of("x4d", {}, "params")
     with pytest.raises(FaultsError, match="epochs"):
         settings_of("x3d", {"epoch": 3}, "params")
+
+
+def test_quick_convolutions_are_the_same_convolutions() -> None:
+    import copy
+
+    from etholoop.modeling.behaviour._quick_convs import Depthwise, Pointwise, quicken
+    from etholoop.modeling.behaviour.x3d import config_of_size, new_network
+
+    config = config_of_size("xs", 3, n_frames=4, crop_px=32, width_factor=0.5, depth_factor=1.0, dim_c5=16, dropout=0.0)
+    plain = new_network(config, 0).double().train()
+    for parameter in plain.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    quick = quicken(copy.deepcopy(plain))
+    kinds = {type(module) for module in quick.modules()}
+    assert {Depthwise, Pointwise} <= kinds and quick.state_dict().keys() == plain.state_dict().keys()
+    clips = torch.randn(2, 3, 4, 32, 32, dtype=torch.float64)
+    one, other = plain(clips), quick(clips)
+    assert torch.allclose(one, other, rtol=1e-9, atol=1e-9)
+    one.square().sum().backward()
+    other.square().sum().backward()
+    for a, b in zip(plain.parameters(), quick.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, rtol=1e-6, atol=1e-6 * float(one.abs().max()))  # type: ignore[arg-type]

@@ -115,8 +115,8 @@ def close(project: "Project", *, next_id: str | None = None, dry_run: bool = Fal
 
     cycle: str = check_all(project)["cycle"].id  # type: ignore[attr-defined]
     _require_closable(project, cycle)
-    figures = _test_figures(project)
-    decision = decide(figures, ledgers(project))
+    figures, by_video = _test_figures(project)
+    decision = decide(figures, ledgers(project), by_video)
     if dry_run:
         typer.echo(f"{cycle} can be closed; champion: {decision.promoted} ({decision.reason})")
         return {}
@@ -124,7 +124,7 @@ def close(project: "Project", *, next_id: str | None = None, dry_run: bool = Fal
     # the report shows the history, so it is brought up to date before the lock is recorded
     dvc.repro(project, ["report"])
     runs = sync_runs(project)
-    ledger = _ledger(project, cycle, figures, decision)
+    ledger = _ledger(project, cycle, figures, decision) | {"by_video": by_video}
     atomic.write_text(project.cycles / f"{cycle}.json", json.dumps(ledger, indent=2, sort_keys=True) + "\n")
     git.commit(project, f"Close cycle {cycle}: {decision.reason}")
     git.tag(project, f"cycle/{cycle}", f"EthoLoop cycle {cycle}")
@@ -160,9 +160,13 @@ def _require_closable(project: "Project", cycle: str) -> None:
         raise FaultsError(f"cycle {cycle} cannot be closed", faults, "Run `etholoop repro` and mend what the gates name.")
 
 
-def _test_figures(project: "Project") -> dict[str, Any]:
+def _test_figures(project: "Project") -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Figures on held-out groups over all videos together, and those of each video that decide who is champion."""
+    from etholoop.core.promotion import SCORES
+
     content = json.loads((project.metrics / "evaluate.json").read_text(encoding="utf-8"))
-    return content.get("test") or {}
+    videos = content.get("by_video", {}).get("test", {})
+    return content.get("test") or {}, {name: {score: row.get(score) for score in SCORES} for name, row in sorted(videos.items())}
 
 
 def _write_history(project: "Project", cycle: str, figures: dict[str, Any]) -> None:

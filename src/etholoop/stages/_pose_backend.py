@@ -89,7 +89,7 @@ class Backend:
         }
 
 
-NO_MODEL = {"backend": None, "reason": "no model has been trained yet", "weights": None, "differences": {}, "tolerances": {}}
+NO_MODEL: dict[str, Any] = {"backend": None, "reason": "no model has been trained yet", "weights": None, "differences": {}, "tolerances": {}}
 """``backend.json`` without a model."""
 
 

@@ -224,7 +224,8 @@ def tile_settings(project: Project, params: Params, sources: dict[str, "Source"]
             "`tiles: {size: 640, overlap: 100}`."
         )
     scale = boxes["video_id"].map({name: _scale(source) for name, source in sources.items()}).to_numpy(float)
-    length = np.maximum(boxes["x_max"] - boxes["x_min"], boxes["y_max"] - boxes["y_min"]).to_numpy(float) * scale
+    corners = boxes[["x_min", "y_min", "x_max", "y_max"]].to_numpy(float)
+    length = (corners[:, 2:] - corners[:, :2]).max(axis=1) * scale
     return {"animal_px": float(np.median(length)), "longest_px": float(np.quantile(length, 0.99))}
 
 

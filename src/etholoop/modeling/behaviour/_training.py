@@ -16,6 +16,7 @@ from etholoop.core.metrics.behaviour import Judged, confusion_rows, figures_by_w
 from etholoop.errors import EthoLoopError
 from etholoop.modeling.behaviour import _losses, _sampling
 from etholoop.modeling.behaviour._augment import Augment, changed, places
+from etholoop.modeling.behaviour._quick_convs import quicken
 from etholoop.modeling.behaviour._shared import Strip, Task
 from etholoop.modeling.records import Progress
 from etholoop.modeling.refiners import _weights
@@ -58,6 +59,8 @@ class Fit:
     def __init__(self, network: nn.Module, job: Job):
         self.job, self.s = job, job.settings
         self.network = network.to(self.s.device)
+        if self.s.device == "cpu":
+            quicken(self.network)
         self.averaged = copy.deepcopy(self.network).eval()
         self.pool = _sampling.pool_of(job.train_set, len(job.task.behaviours), self.s.balance)
         self.weights = self._loss_weights().to(self.s.device)
@@ -203,7 +206,7 @@ def as_input(clips: np.ndarray, channel_order: str, device: str) -> torch.Tensor
     tensor = torch.from_numpy(np.ascontiguousarray(clips)).to(device).permute(0, 4, 1, 2, 3).float()
     if channel_order == "bgr":
         tensor = tensor.flip(1)
-    return ((tensor / 255 - MEAN) / STD).contiguous()
+    return ((tensor / 255 - MEAN) / STD).contiguous(memory_format=torch.channels_last_3d)
 
 
 def middle(clip: np.ndarray, side: int) -> np.ndarray:
