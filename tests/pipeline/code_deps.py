@@ -25,6 +25,13 @@ PLUGINS = {
     "select": [("etholoop.acquisition", "${select.acquisition}"), ("etholoop.acquisition", "${select.cold_start}")],
 }
 
+# Where several plug-ins may be in use at once, or one uses another by name, all of them count.
+ROOMS = {
+    "track": "etholoop.modeling.trackers",
+    "behaviour_train": "etholoop.modeling.behaviour",
+    "behaviour_predict": "etholoop.modeling.behaviour",
+}
+
 
 def module_path(module: str) -> Path | None:
     """File of one of our modules, None for modules of other packages and names that are not modules."""
@@ -70,6 +77,9 @@ def closure(start: list[str]) -> set[Path]:
 def code_deps(stage: str) -> list[str]:
     """Source files of a stage as they should stand in ``dvc.yaml``."""
     paths = closure([f"etholoop.stages.{stage}"])
+    if stage in ROOMS:
+        folder = SOURCE / ROOMS[stage].replace(".", "/")
+        paths |= closure([f"{ROOMS[stage]}.{path.stem}" for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"])
     templates = []
     for package, name in PLUGINS.get(stage, []):
         folder = SOURCE / package.replace(".", "/")

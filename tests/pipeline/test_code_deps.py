@@ -45,7 +45,7 @@ def test_a_stage_reads_its_own_section_of_the_parameters(stage):
 def test_every_data_dependency_is_an_input_or_some_stage_s_output():
     inputs = {
         "data/raw/videos", "data/raw/images", "data/raw/metadata.csv", "data/raw/splits.csv", "label_studio/exports/snapshot.json",
-        "label_studio/skeleton.yaml", "label_studio/ethogram.yaml", "models/init", "metrics/history.csv",
+        "label_studio/skeleton.yaml", "label_studio/ethogram.yaml", "label_studio/track_edits.csv", "models/init", "metrics/history.csv",
     }  # fmt: skip
     made = set()
     for entry in PIPELINE.values():
