@@ -14,6 +14,6 @@ def kabr_group(app: typer.Typer) -> typer.Typer:
     for known in app.registered_groups:
         if known.name == "kabr" and known.typer_instance is not None:
             return known.typer_instance
-    group = typer.Typer(help="The commands of kabr-tools, with the originals' flags and their faults mended.", no_args_is_help=True)
+    group = typer.Typer(help="The commands of kabr-tools, faults mended.", no_args_is_help=True)
     app.add_typer(group, name="kabr")
     return group

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from etholoop.project import Project
     from etholoop.services.mlflow_store import StageRecord
 
-STAGES = {"pose_train": "pose", "refine_train": "pose", "evaluate": "evaluate", "select": "select"}
+STAGES = {
+    "pose_train": "pose",
+    "refine_train": "pose",
+    "evaluate": "evaluate",
+    "behaviour_train": "behaviour",
+    "behaviour_evaluate": "behaviour",
+    "select": "select",
+}
 """Which stages become runs, and in which experiment."""
 
 LOOPBACK = "127.0.0.1"
@@ -22,7 +29,11 @@ METRIC_FILES = {
     "pose_train": "metrics/pose_train.json",
     "refine_train": "metrics/refine_train.json",
     "evaluate": "metrics/evaluate.json",
+    "behaviour_train": "metrics/behaviour_train.json",
+    "behaviour_evaluate": "metrics/behaviour.json",
 }
+
+CURVES = {"pose_train": "metrics/plots/pose_curves.csv", "behaviour_train": "metrics/plots/behaviour_curves.csv"}
 
 
 def register(app: typer.Typer) -> None:
@@ -127,7 +138,7 @@ def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageReco
     from etholoop.services.mlflow_store import StageRecord, stage_key
 
     metrics = _metrics(project, name)
-    if name not in stages or metrics.get("trained") is False or metrics.get("evaluated") is False:
+    if name not in stages or metrics.get("trained") is False or metrics.get("evaluated") is False or metrics.get("families") == {}:
         return None
     tags = {
         "stage": name,
@@ -140,7 +151,7 @@ def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageReco
         "weights_sha256": str(metrics.get("weights_sha256", "")),
     }
     is_training = name in ("pose_train", "refine_train")
-    curves = project / "metrics/plots/pose_curves.csv"
+    curves = project / CURVES.get(name, "")
     return StageRecord(
         experiment=STAGES[name],
         name=name,
@@ -148,7 +159,7 @@ def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageReco
         params=_flat(stages[name].get("params", {}).get("params.yaml", {})),
         metrics={key: value for key, value in _flat(metrics).items() if isinstance(value, int | float) and not isinstance(value, bool)},
         tags=tags,
-        curves=curves if name == "pose_train" and curves.is_file() else None,
+        curves=curves if name in CURVES and curves.is_file() else None,
         artifacts=_artifacts(project, name),
         figures=partial(figures_of, project, name),
         dataset_digest=dvc.output_digest(stages, "pose_dataset", "data/datasets/pose") if is_training else None,
@@ -157,12 +168,18 @@ def _record(project: "Project", stages: dict[str, Any], name: str) -> "StageReco
 
 def _artifacts(project: "Project", name: str) -> list[Path]:
     wanted = {
-        "pose_train": ["metrics/pose_train.json", "metrics/plots/pose_curves.csv"],
+        "pose_train": ["metrics/pose_train.json", *_plots("pose_curves")],
         "refine_train": ["metrics/refine_train.json"],
-        "evaluate": ["metrics/evaluate.json", "metrics/plots/pr_curve.csv", "metrics/plots/calibration.csv", "metrics/plots/by_video.csv"],
+        "evaluate": ["metrics/evaluate.json", *_plots("pr_curve", "calibration", "by_video")],
+        "behaviour_train": ["metrics/behaviour_train.json", *_plots("behaviour_curves", "behaviour_confusion")],
+        "behaviour_evaluate": ["metrics/behaviour.json", *_plots("behaviour_test_confusion", "behaviour_by_video")],
         "select": ["data/selection/batch.parquet", "data/selection/tasks.json"],
     }
     return [project / path for path in wanted[name] if (project / path).is_file()]
+
+
+def _plots(*names: str) -> list[str]:
+    return [f"metrics/plots/{name}.csv" for name in names]
 
 
 def _metrics(project: "Project", name: str) -> dict[str, Any]:

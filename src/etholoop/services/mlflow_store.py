@@ -151,16 +151,16 @@ def log_page(client: MlflowClient, run_id: str, page: Path, digest: str) -> bool
 
 
 def _log_curves(client: MlflowClient, run_id: str, path: Path) -> None:
-    """Every column of a curves table against its ``epoch``."""
+    """Every column of a curves table against its ``epoch``; those of several model families under the name of each."""
     from mlflow.entities import Metric
 
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     points = [
-        Metric(f"curve/{name}", float(value), 0, int(float(row["epoch"])))
+        Metric("/".join(["curve", *filter(None, [row.get("family")]), name]), float(value), 0, int(float(row["epoch"])))
         for row in rows
         for name, value in row.items()
-        if name != "epoch" and value not in ("", None)
+        if name not in ("epoch", "family") and value not in ("", None)
     ]
     for start in range(0, len(points), 900):  # MLflow takes at most 1,000 a call
         client.log_batch(run_id, metrics=points[start : start + 900])

@@ -132,21 +132,30 @@ class Wanted:
 class Reel:
     """Pictures of an animal in frames [start, stop), from files that are read where they are looked at.
 
-    A frame that the source does not show has the picture of the nearest one that it does.
+    A frame that the source does not show has the picture of the nearest one that it does. Files are opened for each look and closed
+    again: a data set may have more of them than a process may keep open.
+
+    Args:
+        pieces: frames (n,) ascending, and the file (n, h, w, 3) with their pictures.
     """
 
-    def __init__(self, start: int, stop: int, frames: np.ndarray, pieces: list[tuple[np.ndarray, np.ndarray]]):
-        self._files = [pictures for _, pictures in pieces]
+    def __init__(self, start: int, stop: int, frames: np.ndarray, pieces: list[tuple[np.ndarray, Path]]):
+        self._files = [path for _, path in pieces]
         number = {int(frame): (k, place) for k, (own, _) in enumerate(pieces) for place, frame in enumerate(own)}
         shown = nearest(frames, np.arange(start, stop))
         self._at = np.array([number[int(frame)] for frame in shown], np.int64)
-        self.shape = (stop - start, *self._files[0].shape[1:])
+        self.shape = (stop - start, *np.load(self._files[0], mmap_mode="r").shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, places: Any) -> np.ndarray:
-        return np.stack([self._files[k][place] for k, place in self._at[np.asarray(places)]])
+        at = self._at[np.asarray(places)]
+        pictures = np.empty((len(at), *self.shape[1:]), np.uint8)
+        for k in np.unique(at[:, 0]):
+            own = at[:, 0] == k
+            pictures[own] = np.load(self._files[k], mmap_mode="r")[at[own, 1]]
+        return pictures
 
 
 def reels(project: Project, animals: dict[str, Animals], wanted: Sequence[Wanted], view: "View") -> list[tuple[str, Reel]]:
@@ -162,7 +171,7 @@ def reels(project: Project, animals: dict[str, Animals], wanted: Sequence[Wanted
     found = []
     for wish, one in zip(wanted, own, strict=True):
         pieces = [(frames, folder) for frames, folder in made[wish.video_id] if np.isin(frames, one.frames).any()]
-        opened = [_opened(folder, wish.track) for _, folder in pieces]
+        opened = [_file_of(folder, wish.track) for _, folder in pieces]
         name = hashlib.sha256("|".join([str(wish), *(folder.name for _, folder in pieces)]).encode()).hexdigest()
         found.append((name, Reel(wish.start, wish.stop, one.frames, opened)))
     return found
@@ -247,8 +256,8 @@ def write_pictures(folder: Path, film: FilmStrip, cut: Cut) -> None:
             np.save(folder / f"{one.track}-frames.npy", one.frames)
 
 
-def _opened(folder: Path, track: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.load(folder / f"{track}-frames.npy"), np.load(folder / f"{track}.npy", mmap_mode="r")
+def _file_of(folder: Path, track: int) -> tuple[np.ndarray, Path]:
+    return np.load(folder / f"{track}-frames.npy"), folder / f"{track}.npy"
 
 
 def nearest(known: np.ndarray, frames: np.ndarray) -> np.ndarray:
