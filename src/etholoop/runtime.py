@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "FIFTYONE_DO_NOT_TRACK": "true",
     "DVC_NO_ANALYTICS": "1",
+    "NNCF_CI": "1",  # its name for "do not report to the makers"
     "MPLBACKEND": "Agg",
 }
 

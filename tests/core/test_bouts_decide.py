@@ -102,6 +102,14 @@ def test_transitions_are_counted_and_unknown_frames_part_them() -> None:
     assert chain.share == pytest.approx(np.array([3 / 7, 4 / 7]))
 
 
+def test_a_state_that_no_label_showed_does_not_win_by_its_small_share() -> None:
+    chain = hmm.learn([np.repeat([1, 2], 500)], 3)
+    assert chain.unseen is not None and chain.unseen.tolist() == [True, False, False]
+    # 'none' has .1 of the probability left over in each frame
+    log_emission = hmm.emissions(np.tile([0.1, 0.6, 0.3], (20, 1)), chain)
+    assert hmm.viterbi(log_emission, chain).tolist() == [1] * 20
+
+
 def _by_trying_all(log_emission: np.ndarray, chain: hmm.Chain) -> tuple[np.ndarray, np.ndarray]:
     n, n_states = log_emission.shape
     paths = np.array(list(itertools.product(range(n_states), repeat=n)))

@@ -27,6 +27,7 @@ PLUGINS = {
 
 # Where several plug-ins may be in use at once, or one uses another by name, all of them count.
 ROOMS = {
+    "pose_predict": "etholoop.modeling.backends",
     "track": "etholoop.modeling.trackers",
     "behaviour_train": "etholoop.modeling.behaviour",
     "behaviour_predict": "etholoop.modeling.behaviour",

@@ -292,7 +292,7 @@ def test_smoothing_by_labels_removes_single_wrong_frames(scored: Project) -> Non
     found = evaluated(scored)
     assert found["accuracy_micro"] == 1 and found["bout_f1_macro"] == 1 and found["n_frames"] == 240
     rules = loaded(scored, "data/bouts/rules.json")["families"]["x3d"]
-    assert rules["method"] == "hmm" and set(rules["min_frames"].values()) == {15}
+    assert rules["method"] == "hmm" and set(rules["min_frames"].values()) == {8}, "half of 15"
 
 
 def test_kabrs_way_keeps_them_and_deepethograms_cleans_them(scored: Project) -> None:

@@ -89,7 +89,13 @@ class Backend:
         }
 
 
-NO_MODEL: dict[str, Any] = {"backend": None, "reason": "no model has been trained yet", "weights": None, "differences": {}, "tolerances": {}}
+NO_MODEL: dict[str, Any] = {
+    "backend": None,
+    "reason": "no model is trained",
+    "weights": None,
+    "differences": {},
+    "tolerances": {},
+}
 """``backend.json`` without a model."""
 
 
@@ -141,7 +147,7 @@ class Chooser:
         """Networks exported, and their answers compared with torch's."""
         lacking = backends.missing(name)
         if lacking:
-            raise backends.BackendError(f"pose_predict.backend: {name} needs {', '.join(lacking)}, not found in this installation. Install it.")
+            raise backends.BackendError(f"pose_predict.backend: {name} needs {', '.join(lacking)}, which is not installed here.")
         calibration = self._calibration() if name == "openvino_int8" else []
         networks = self._networks(name, calibration)
         samples = self._samples(N_INT8_SAMPLES if name == "openvino_int8" else N_SAMPLES)
@@ -206,7 +212,7 @@ class Chooser:
 
         model = load_model(self.project)
         if model is None or not hasattr(model.detector, "export"):
-            raise backends.BackendError(f"the detector '{self.identity.get('detector')}' only runs with torch. Set pose_predict.backend: torch.")
+            raise backends.BackendError(f"the detector '{self.identity.get('detector')}' only runs with torch. Set backend: torch.")
         return model
 
     def _samples(self, n: int) -> list[Place]:

@@ -21,7 +21,7 @@ from etholoop.schema.scores import Scores
 from etholoop.stages._families import labels_for, read_families
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "etholoop": {"method": "hmm", "calibration": "platt", "min_frames": None},
+    "etholoop": {"method": "hmm", "calibration": "platt", "min_frames": None, "min_share": 0.5},
     "deepethogram": {"method": "threshold", "calibration": "none", "min_frames": None, "deepethogram_lengths": True},
     "kabr": {"method": "argmax", "calibration": "none", "min_frames": 1},
 }
@@ -40,6 +40,7 @@ class Params(Section):
     smooth_frames: int = Field(1, ge=1, description="moving mean of the scores over so many frames, an odd number")
     min_frames: int | None = Field(None, ge=1, description="shortest bout; null = as the preset says, by default learnt from labels")
     min_percentile: float = Field(1.0, ge=0, le=100, description="percentile of the labelled lengths that is the learnt shortest bout")
+    min_share: float | None = Field(None, gt=0, le=1, description="the learnt shortest bout is this share of the percentile")
     max_gap: int = Field(0, ge=0, description="gaps of at most so many frames inside a bout are closed")
     unsure_below: float = Field(0.0, ge=0, le=1, description="nothing is said where what would be said is less probable than this")
     emission_weight: float = Field(1.0, gt=0, le=1, description="below 1 the Markov model trusts single frames less")

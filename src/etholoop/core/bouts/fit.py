@@ -25,6 +25,8 @@ class Wish:
     smooth_frames: int = 1
     min_frames: int | None = None
     min_percentile: float = 1.0
+    min_share: float = 1.0
+    """The learnt shortest bout is this share of the percentile: a bout whose edges are off by a frame must not be lost as a whole."""
     max_gap: int = 0
     deepethogram_lengths: bool = False
     unsure_below: float = 0.0
@@ -110,7 +112,7 @@ def _min_frames(wish: Wish, labels: Sequence[np.ndarray], k: int) -> int:
     if wish.min_frames is not None:
         return wish.min_frames
     found = [int(stop - start) for truth in labels for start, stop in whole_bouts(truth[:, k])]
-    return lengths.learnt_min_frames(found, wish.min_percentile)
+    return max(1, round(wish.min_share * lengths.learnt_min_frames(found, wish.min_percentile)))
 
 
 def whole_bouts(truth: np.ndarray) -> np.ndarray:

@@ -17,10 +17,14 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class Chain:
-    """``share`` (S,) of each state and ``transition`` (S, S): row = from, column = to, one frame later. Rows sum to 1."""
+    """``share`` (S,) of each state and ``transition`` (S, S): row = from, column = to, one frame later. Rows sum to 1.
+
+    ``unseen`` (S,): states that no label ever showed, while others were shown.
+    """
 
     share: np.ndarray
     transition: np.ndarray
+    unseen: np.ndarray | None = None
 
 
 def learn(sequences: Iterable[np.ndarray], n_states: int, pseudo: float = 1.0) -> Chain:
@@ -36,12 +40,17 @@ def learn(sequences: Iterable[np.ndarray], n_states: int, pseudo: float = 1.0) -
         pairs = (states[:-1] >= 0) & (states[1:] >= 0)
         np.add.at(counts, (states[:-1][pairs], states[1:][pairs]), 1)
         seen += np.bincount(states[states >= 0], minlength=n_states)
-    return Chain(seen / seen.sum(), counts / counts.sum(axis=1, keepdims=True))
+    unseen = (seen == pseudo) & (seen > pseudo).any()
+    return Chain(seen / seen.sum(), counts / counts.sum(axis=1, keepdims=True), unseen)
 
 
 def emissions(probabilities: np.ndarray, chain: Chain, weight: float = 1.0) -> np.ndarray:
-    """log p(frame | state) up to a constant, (n, S). ``weight`` below 1 trusts single frames less: neighbours tell nearly the same."""
-    return weight * (np.log(np.maximum(probabilities, TINY)) - np.log(chain.share)[None, :])
+    """log p(frame | state) up to a constant, (n, S). ``weight`` below 1 trusts single frames less: neighbours tell nearly the same.
+
+    Scores of states that no label showed are not divided by their share, which is near 0 and would make them win everywhere.
+    """
+    share = chain.share if chain.unseen is None else np.where(chain.unseen, 1.0, chain.share)
+    return weight * (np.log(np.maximum(probabilities, TINY)) - np.log(share)[None, :])
 
 
 def viterbi(log_emission: np.ndarray, chain: Chain) -> np.ndarray:
