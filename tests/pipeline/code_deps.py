@@ -29,8 +29,8 @@ PLUGINS = {
 ROOMS = {
     "pose_predict": "etholoop.modeling.backends",
     "track": "etholoop.modeling.trackers",
-    "behaviour_train": "etholoop.modeling.behaviour",
-    "behaviour_predict": "etholoop.modeling.behaviour",
+    "behaviour_train": "etholoop.modeling.behaviour.families",
+    "behaviour_predict": "etholoop.modeling.behaviour.families",
 }
 
 

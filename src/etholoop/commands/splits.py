@@ -150,7 +150,8 @@ def _sampled(project: "Project") -> list[tuple[str, int, int]]:
     if table.empty or without:
         raise EthoLoopError(
             f"{project.frames / 'frames.parquet'}: {without} of {len(table)} frames have no cluster, but the split goes by cluster. "
-            "Set frames.strategy: histogram_kmeans and, in place of per_video, an n_frames below the number of looked-at frames, then run `etholoop repro`."
+            "Set frames.strategy: histogram_kmeans and, in place of per_video, an n_frames below the number of looked-at frames, "
+            "then run `etholoop repro`."
         )
     return list(zip(table["video_id"].tolist(), table["frame"].tolist(), table["cluster"].astype(int).tolist(), strict=True))
 
