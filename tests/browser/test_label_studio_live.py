@@ -223,18 +223,6 @@ def test_a_second_start_and_a_taken_port_say_so(running):
         server.refuse_taken(found.port)
 
 
-def test_new_people_are_invited_and_named(project):
-    with label_studio.connect(project) as client:
-        client.sign_up("anna@lab.example", "a-long-password-1")
-        names = labels_pull.names_of_users(project, client.users())
-        assert sorted(names.values()) == ["anna", "etholoop"]
-        client.sign_up("anna@other.example", "a-long-password-2")
-        with pytest.raises(EthoLoopError, match="'anna' would stand for"):
-            labels_pull.names_of_users(project, client.users())
-        Path(project.root / "label_studio/annotators.yaml").write_text("anna@other.example: anna-b\n")
-        assert sorted(labels_pull.names_of_users(project, client.users()).values()) == ["anna", "anna-b", "etholoop"]
-
-
 def test_the_ethogram_changes_and_answers_in_old_words_are_taken(project):
     """The server keeps words that labels hold, so the screen has them too; labels come in the words of today."""
     from studio_live import add_video
@@ -280,3 +268,16 @@ def test_labels_of_cut_and_padded_pictures_come_back_in_source_pixels(project):
             assert {name: place[:2] for name, place in instance["keypoints"].items()} == {
                 name: pytest.approx(place[:2], abs=0.01) for name, place in animal["keypoints"].items()
             }
+
+
+# the last one: it leaves two people of one name on the server that all tests of this file share
+def test_new_people_are_invited_and_named(project):
+    with label_studio.connect(project) as client:
+        client.sign_up("anna@lab.example", "a-long-password-1")
+        names = labels_pull.names_of_users(project, client.users())
+        assert sorted(names.values()) == ["anna", "etholoop"]
+        client.sign_up("anna@other.example", "a-long-password-2")
+        with pytest.raises(EthoLoopError, match="'anna' would stand for"):
+            labels_pull.names_of_users(project, client.users())
+        Path(project.root / "label_studio/annotators.yaml").write_text("anna@other.example: anna-b\n")
+        assert sorted(labels_pull.names_of_users(project, client.users()).values()) == ["anna", "anna-b", "etholoop"]
