@@ -46,7 +46,7 @@ def test_the_champion_s_weights_are_where_the_next_training_begins(tmp_path, mon
     monkeypatch.setattr(promotion, "decide", lambda *_: promotion.Decision(True, "for this test"))
     repro(project, ["select"], sync=False)
     simulate.answer_all(project, scenes, None, WORLD.seed)
-    repro(project, ["evaluate", "select"], sync=False)
+    repro(project, simulate.BEFORE_THE_REPORT, sync=False)
     assert status(project)["started_from"] == "random weights", "the first cycle has no champion yet"
     champion, bytes_of_champion = filters(project), (project.pose_model / "best.pt").read_bytes()
     cycle.close(project)

@@ -40,6 +40,10 @@ def register(app: typer.Typer) -> None:
     )(demo_command)
 
 
+BEFORE_THE_REPORT = ["behaviour_evaluate", "evaluate", "select"]
+"""Stages that bring everything but the report up to date."""
+
+
 @dataclass(frozen=True)
 class World:
     """What is simulated: how many sessions of how many frames, and how the oracle answers."""
@@ -150,7 +154,7 @@ def _one_cycle(project: "Project", number: int, asked: Mapping[str, int], clock:
     frames = f"{asked['batch']} frames of the batch and {asked['held_out']} held-out ones"
     clock.say(f"cycle {number}: the oracle labelled {frames}; training")
     # the report and MLflow are left to closing, which brings both up to date with the cycle's place in the history
-    repro(project, ["evaluate", "select"], sync=False)
+    repro(project, BEFORE_THE_REPORT, sync=False)
     cycle.close(project)
     clock.say(f"cycle {number} closed: {_figures_line(cycle.ledgers(project)[-1])}")
 
