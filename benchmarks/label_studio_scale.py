@@ -153,6 +153,9 @@ def kill_during(what: str, victim: str, project: Project, port: int, rng: random
         return
     os.killpg(server.running(server.place(project)).pid, signal.SIGKILL)
     worker.wait()
+    until = time.monotonic() + 30
+    while server.running(server.place(project)) and time.monotonic() < until:
+        time.sleep(0.05)  # a killed process may be seen for a moment more
     server.start(project, port)
 
 
