@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/browser"))
 import studio_live
 
 from etholoop.commands import labels_pull, labels_push
+from etholoop.errors import EthoLoopError
 from etholoop.io import label_studio_journal, snapshot
 from etholoop.project import Project
 from etholoop.services import dvc, label_studio, label_studio_project
@@ -154,9 +155,17 @@ def kill_during(what: str, victim: str, project: Project, port: int, rng: random
     os.killpg(server.running(server.place(project)).pid, signal.SIGKILL)
     worker.wait()
     until = time.monotonic() + 30
-    while server.running(server.place(project)) and time.monotonic() < until:
-        time.sleep(0.05)  # a killed process may be seen for a moment more
+    while (server.running(server.place(project)) or taken(port)) and time.monotonic() < until:
+        time.sleep(0.05)  # a killed process and its port may be seen for a moment more
     server.start(project, port)
+
+
+def taken(port: int) -> bool:
+    try:
+        server.refuse_taken(port)
+    except EthoLoopError:
+        return True
+    return False
 
 
 if __name__ == "__main__":
