@@ -32,7 +32,7 @@ SCATTERED = 8
 """Frames that are at least so far apart on average are looked for by several decoders side by side."""
 
 SCATTERED_BYTES = 96 * 1024**2
-"""Images that wait for those before them take no more than this, or one for each decoder."""
+"""Images that wait for those before them take no more than this, or one for each decoder; each decoder has one more in hand."""
 
 LEAST_BYTES, MOST_BYTES = {"yuv420p": 1.5, "yuvj420p": 1.5, "gray": 1.0, "yuv422p": 2.0, "yuvj422p": 2.0}, 8.0
 """Bytes of a pixel of a decoded picture, by its format; of any other format at most."""
@@ -172,28 +172,21 @@ class VideoReader:
         for _ in range(self._n_threads):
             decoders.put((Cursor(self.path, self.index, 1), Pixels(self.index.info.rotation, self.size, self.grey)))
 
-        def work(group: list[int]) -> list[Numbered]:
+        def work(group: list[int]) -> Iterator[Numbered]:
             cursor, pixels = decoders.get()
             try:
                 cursor.want(group)
-                return list(self._in_order_asked(group, cursor, pixels))
+                yield from self._in_order_asked(group, cursor, pixels)
             finally:
                 decoders.put((cursor, pixels))
 
+        groups = (list(frames) for _, frames in groupby(part, self.index.key_place))
+        room = SCATTERED_BYTES // (self.width * self.height * (1 if self.grey else 3))
         try:
-            yield from side_by_side(work, self._groups(part), self._n_threads)
+            yield from side_by_side(work, groups, self._n_threads, max(room, self._n_threads))
         finally:
             while not decoders.empty():
                 decoders.get()[0].close()
-
-    def _groups(self, part: list[int]) -> Iterator[list[int]]:
-        """Frames after one keyframe together, no more than there is memory for."""
-        channels = 1 if self.grey else 3
-        room = max(1, SCATTERED_BYTES // (self.width * self.height * channels * (self._n_threads + 2)))
-        for _, frames in groupby(part, self.index.key_place):
-            group = list(frames)
-            for start in range(0, len(group), room):
-                yield group[start : start + room]
 
     def _parts(self, window: list[int]) -> Iterator[list[int]]:
         """The window itself if it ascends, else pieces of which all images fit into memory."""
