@@ -7,7 +7,7 @@ refers to costs only itself. What no decoder notices (bytes exchanged for others
 """
 
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
 
 import numpy as np
 
@@ -100,13 +100,8 @@ def judge_in_order_shown(bad: np.ndarray, starts: np.ndarray, failures: list[int
 
 def gaps_of(verdicts: np.ndarray) -> tuple[Gap, ...]:
     """Stretches of frames that cannot be used, from the verdict on each frame in the order shown."""
-    gaps, start = [], 0
-    for verdict, same in groupby(verdicts.tolist()):
-        stop = start + len(list(same))
-        if verdict:
-            gaps.append(Gap(start, stop, REASONS[verdict]))
-        start = stop
-    return tuple(gaps)
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(verdicts)) + 1, [len(verdicts)]))
+    return tuple(Gap(int(start), int(stop), REASONS[verdicts[start]]) for start, stop in pairwise(edges) if start < stop and verdicts[start])
 
 
 def lonely(packets: Packets, types_b: np.ndarray, codec: str, intra_only: bool) -> np.ndarray:

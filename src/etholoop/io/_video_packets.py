@@ -142,7 +142,12 @@ def _walk(container: Any, stream: Any, n_bytes: int, check: Callable[[int], None
                 check(len(flags))
     except av.error.FFmpegError:
         broken = True
-    return Packets(np.array(stamps, np.int64), np.array(seeks, np.int64), np.array(flags, np.uint8), broken)
+    # views: the arrays are not copied, a long file has many packets
+    return Packets(_view(stamps, np.int64), _view(seeks, np.int64), _view(flags, np.uint8), broken)
+
+
+def _view(values: array, kind: type) -> np.ndarray:
+    return np.frombuffer(values, kind) if values else np.zeros(0, kind)
 
 
 def _peek(stream: Any) -> Callable[[Any], int]:

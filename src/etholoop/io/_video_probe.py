@@ -135,7 +135,7 @@ class _Seen:
         return (np.frombuffer(self.bits, np.uint8) & bit) != 0 if self.bits else np.zeros(0, bool)
 
     def times(self) -> np.ndarray:
-        return np.array(self.stamps, np.int64)
+        return np.frombuffer(self.stamps, np.int64) if self.stamps else np.zeros(0, np.int64)
 
 
 def _decode(path: Path, deadline: Deadline, limits: VideoLimits) -> _Seen:
@@ -249,7 +249,7 @@ def _spots(path: Path, packets: Packets, deadline: Deadline, limits: VideoLimits
     seen = _Seen()
     shown = packets.stamps[packets.by_stamp]
     keys = np.flatnonzero(packets.are(KEY))
-    container, stream = open_video(path, limits=limits)
+    container, stream = open_video(path, threads=1, limits=limits)  # each thread of a decoder keeps pictures of its own
     with container:
         for key in keys[np.unique(np.linspace(0, len(keys) - 1, N_SPOTS).astype(int))]:
             first = int(np.searchsorted(shown, packets.stamps[key]))
