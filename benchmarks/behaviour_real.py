@@ -1,4 +1,4 @@
-"""Does a small X3D learn behaviour from real videos? Two public sets of B-SOiD, both labelled by a machine (docs/datasets.md).
+"""Do behaviour models learn from real videos? Two public sets of B-SOiD, both labelled by a machine (docs/datasets.md).
 
 * clips: 33 clips, 11 behaviours x 3. Groups were found by B-SOiD without labels and named by people. The number in the file name is
   held out (leave one out over 3); coat colours show that it is not always the same animal. A clip is right when the mean score over
@@ -10,11 +10,12 @@
   nobody can learn them.
 
 The project's own stages do the work: behaviour_dataset, behaviour_train, behaviour_predict, on tracks and mini-scenes. Boxes come from
-a background difference, for there is no pose model of these animals. The settings below apply to all rounds. How strongly clips are
-changed was chosen by whether the training loss of the first round falls at all (with exchanged colours and turns by 45 degrees it does
-not in so few steps); nothing was chosen by frames that judge. There are no validation frames, the last weights count.
+a background difference, for there is no pose model of these animals. The settings below apply to all rounds. There are no validation
+frames, the last weights count. x3d: how strongly clips are changed was chosen by whether the training loss of the first round falls at all
+(with exchanged colours and turns by 45 degrees it does not in so few steps), nothing by frames that judge. motion: the family's defaults;
+it chooses how strongly its classifier is held back by cross-validation inside the training frames.
 
-    ETHOLOOP_DATA=/data python benchmarks/behaviour_real.py --append benchmarks/RESULTS.md
+    ETHOLOOP_DATA=/data python benchmarks/behaviour_real.py --family motion x3d --append benchmarks/RESULTS.md
 """
 
 import argparse
@@ -57,13 +58,13 @@ NETWORK = {"size": "xs", "n_frames": 6, "crop_px": 80, "width_factor": 1.0, "dep
 TRAINING = {"epochs": 10, "epoch_steps": 30, "batch": 8, "lr": 0.005, "balance": 1.0, "patience": None, "threads": 1}
 # left and right are different behaviours, so nothing is mirrored; seen from below there is no up
 LOOKS = {"flip": 0.0, "flipud": 0.0, "rot90": 0.75, "degrees": 10.0, "zoom": 0.1, "shift": 0.05, "light": 0.4, "speed": 0.1, "fit": "crop"}
-SETTINGS: dict[str, Any] = {**NETWORK, **TRAINING, **LOOKS}
+SETTINGS: dict[str, dict[str, Any]] = {"x3d": {**NETWORK, **TRAINING, **LOOKS}, "motion": {}}
 
-CLIPS = {"every": 2, "scene": (120, 120)}
-"""15 frames a second: a clip covers .8 s; a mouse is 60 px long."""
+CLIPS: dict[str, Any] = {"every": {"x3d": 2, "motion": 1}, "scene": (120, 120)}
+"""15 frames a second: a clip covers .8 s (x3d) or 1 s (motion); a mouse is 60 px long."""
 
-CONTINUOUS = {"every": 4, "scene": (240, 240)}
-"""60 frames a second: .4 s; bouts last .25 s on average. A mouse is 130 px long."""
+CONTINUOUS: dict[str, Any] = {"every": {"x3d": 4, "motion": 3}, "scene": (240, 240)}
+"""60 frames a second: .4 s or .75 s; bouts last .25 s on average. A mouse is 130 px long."""
 
 N_BLOCKS, N_ROUNDS, GAP = 12, 4, 30
 CORNERS = ["x_min", "y_min", "x_max", "y_max"]
@@ -100,7 +101,8 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=["clips", "continuous"], choices=["clips", "continuous"])
-    parser.add_argument("--settings", type=json.loads, default={}, help="changes to the settings of x3d, as JSON; say so where you report")
+    parser.add_argument("--family", nargs="+", default=["motion"], choices=sorted(SETTINGS), help="families to judge")
+    parser.add_argument("--settings", type=json.loads, default={}, help="changes by family, as JSON; say so where you report")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, help="folder for the projects, removed at the end")
     parser.add_argument("--append", type=Path, help="file that the text is added to")
@@ -124,24 +126,28 @@ def judge_clips(root: Path, options: argparse.Namespace) -> list[str]:
     videos = tables.read(project.manifest / "videos.parquet", Videos).set_index("video_id")
     bouts = {row.video_id: [(0, int(videos.loc[row.video_id, "n_frames"]), row.behaviour)] for row in labels.itertuples()}
     write_labels(project, bouts)
-    said = {}
+    said: dict[str, dict[str, str]] = {family: {} for family in options.family}
     for number in sorted(labels["number"].unique()):
         split = {row.video_id: "test" if row.number == number else "train" for row in labels.itertuples()}
         write_splits(project, [(video_id, 0, int(videos.loc[video_id, "n_frames"]), name) for video_id, name in split.items()])
-        scores = train_and_predict(project, options, CLIPS["every"], stride=3)
-        columns = [name for name in scores.columns if name.startswith("p_")]
-        means = scores.astype(dict.fromkeys(columns, float)).groupby("video_id")[columns].mean()
-        said |= {video_id: means.loc[video_id].idxmax()[2:] for video_id, name in split.items() if name == "test"}
-        right = sum(said[row.video_id] == row.behaviour for row in labels.itertuples() if row.number == number)
-        print(f"held out {number}: {right} of {(labels['number'] == number).sum()} clips", flush=True)
-    labels["said"] = labels["video_id"].map(said)
+        for family, scores in train_and_predict(project, options, CLIPS["every"], stride=3).items():
+            columns = [name for name in scores.columns if name.startswith("p_")]
+            means = scores.astype(dict.fromkeys(columns, float)).groupby("video_id")[columns].mean()
+            said[family] |= {video_id: means.loc[video_id].idxmax()[2:] for video_id, name in split.items() if name == "test"}
+            right = sum(said[family][row.video_id] == row.behaviour for row in labels.itertuples() if row.number == number)
+            print(f"held out {number}, {family}: {right} of {(labels['number'] == number).sum()} clips", flush=True)
+    return [clips_line(family, labels.assign(said=labels["video_id"].map(own))) for family, own in said.items()]
+
+
+def clips_line(family: str, labels: pd.DataFrame) -> str:
+    """The figure of one family and its errors."""
     right = (labels["said"] == labels["behaviour"]).sum()
     low, high = wilson(right, len(labels))
     wrong = ", ".join(f"{row.video_id} as {row.said}" for row in labels[labels["said"] != labels["behaviour"]].itertuples())
-    return [
-        f"Clips, leave one number out: {right} of {len(labels)} right, accuracy {right / len(labels):.3f} "
+    return (
+        f"Clips, leave one number out, {family}: {right} of {len(labels)} right, accuracy {right / len(labels):.3f} "
         f"(95 % interval {low:.2f}-{high:.2f}, chance .091, bar .45). Wrong: {wrong or 'none'}."
-    ]
+    )
 
 
 def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -165,34 +171,31 @@ def judge_continuous(root: Path, options: argparse.Namespace) -> list[str]:
     edges = np.r_[0, np.flatnonzero(np.diff(codes)) + 1, len(codes)]
     write_labels(project, {video_id: [(int(a), int(b), names[a]) for a, b in pairwise(edges)]})
     motion = frame_differences(project, video_id)
-    said = {method: np.full(len(codes), -1) for method in ("x3d", "most frequent", "frame differences")}
+    said = {method: np.full(len(codes), -1) for method in (*options.family, "most frequent", "frame differences")}
     judged = np.zeros(len(codes), bool)
     for number in range(N_ROUNDS):
         split = block_split(len(codes), number)
         write_splits(project, [(video_id, a, b, split[a]) for a, b in same_runs(split)])
         train, test = split == "train", split == "test"
         judged |= test
-        scores = train_and_predict(project, options, CONTINUOUS["every"], stride=1)
         columns = [f"p_{name}" for name in behaviours]
-        said["x3d"][test] = scores.set_index("frame").loc[np.flatnonzero(test), columns].to_numpy(float).argmax(axis=1)
+        for family, scores in train_and_predict(project, options, CONTINUOUS["every"], stride=1).items():
+            said[family][test] = scores.set_index("frame").loc[np.flatnonzero(test), columns].to_numpy(float).argmax(axis=1)
         said["most frequent"][test] = np.bincount(codes[train]).argmax()
         model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
         said["frame differences"][test] = model.fit(motion[train], codes[train]).predict(motion[test])
         print(f"round {number}: balanced { ({m: round(balanced(codes[test], s[test]), 3) for m, s in said.items()}) }", flush=True)
-    accuracy = {method: balanced(codes[judged], own[judged]) for method, own in said.items()}
-    plain = {method: float((codes[judged] == own[judged]).mean()) for method, own in said.items()}
-    better = max(accuracy["most frequent"], accuracy["frame differences"])
-    found = [
-        f"{name} {np.mean(said['x3d'][of] == k):.2f} of {of.sum()}"
-        for k, name in enumerate(behaviours)
-        if (of := judged & (codes == k)).any()
-    ]
-    return [
-        f"Continuous, {judged.sum()} of {len(codes)} frames judged in {N_ROUNDS} rounds: balanced accuracy {accuracy['x3d']:.3f}, most "
-        f"frequent {accuracy['most frequent']:.3f}, frame differences {accuracy['frame differences']:.3f}: {accuracy['x3d'] / better:.2f} "
-        f"times the better (bar 2). Plain accuracy {plain['x3d']:.3f}, {plain['most frequent']:.3f}, {plain['frame differences']:.3f}. "
-        f"Found of each: {', '.join(found)}."
-    ]
+    truth = codes[judged]
+    lines = [f"Continuous, {judged.sum()} of {len(codes)} frames judged in {N_ROUNDS} rounds."]
+    better = max(balanced(truth, said[method][judged]) for method in ("most frequent", "frame differences"))
+    for method, own in said.items():
+        accuracy, plain = balanced(truth, own[judged]), float((truth == own[judged]).mean())
+        found = [f"{name} {np.mean(own[judged][truth == k] == k):.2f} of {(truth == k).sum()}" for k, name in enumerate(behaviours)]
+        lines.append(
+            f"{method}: balanced accuracy {accuracy:.3f}, {accuracy / better:.2f} times the better simple method (bar 2), plain accuracy "
+            f"{plain:.3f}. Found of each: {', '.join(found)}."
+        )
+    return lines
 
 
 def block_split(n: int, number: int) -> np.ndarray:
@@ -273,13 +276,13 @@ def write_splits(project: Project, parts: list[tuple[str, int, int, str]]) -> No
     tables.write(tables.typed(table, Splits), Splits, project.splits)
 
 
-def train_and_predict(project: Project, options: argparse.Namespace, every: int, stride: int) -> pd.DataFrame:
-    """Scores of the whole project by a model of its train split."""
+def train_and_predict(project: Project, options: argparse.Namespace, every: dict[str, int], stride: int) -> dict[str, pd.DataFrame]:
+    """Scores of the whole project by models of its train split."""
     behaviour_dataset.run(project, behaviour_dataset.Params())
-    settings = {"x3d": {**SETTINGS, "every": every, **options.settings}}
-    behaviour_train.run(project, behaviour_train.Params(families=("x3d",), seed=options.seed, settings=settings))
+    settings = {name: {**SETTINGS[name], "every": every[name], **options.settings.get(name, {})} for name in options.family}
+    behaviour_train.run(project, behaviour_train.Params(families=tuple(options.family), seed=options.seed, settings=settings))
     behaviour_predict.run(project, behaviour_predict.Params(stride=stride))
-    return pd.read_parquet(project / "data/scores/x3d/scores.parquet")
+    return {family: pd.read_parquet(project / f"data/scores/{family}/scores.parquet") for family in options.family}
 
 
 def follow(project: Project, scene: tuple[int, int]) -> None:

@@ -136,14 +136,17 @@ class Reel:
     again: a data set may have more of them than a process may keep open.
 
     Args:
+        shown: frames (n,) ascending that have a picture, and what of the source each shows (n, 4).
         pieces: frames (n,) ascending, and the file (n, h, w, 3) with their pictures.
     """
 
-    def __init__(self, start: int, stop: int, frames: np.ndarray, pieces: list[tuple[np.ndarray, Path]]):
+    def __init__(self, start: int, stop: int, shown: tuple[np.ndarray, np.ndarray], pieces: list[tuple[np.ndarray, Path]]):
         self._files = [path for _, path in pieces]
         number = {int(frame): (k, place) for k, (own, _) in enumerate(pieces) for place, frame in enumerate(own)}
-        shown = nearest(frames, np.arange(start, stop))
-        self._at = np.array([number[int(frame)] for frame in shown], np.int64)
+        frames, windows = shown
+        near = nearest(frames, np.arange(start, stop))
+        self._at = np.array([number[int(frame)] for frame in near], np.int64)
+        self.windows = windows[np.searchsorted(frames, near)]
         self.shape = (stop - start, *np.load(self._files[0], mmap_mode="r").shape[1:])
 
     def __len__(self) -> int:
@@ -164,6 +167,8 @@ def reels(project: Project, animals: dict[str, Animals], wanted: Sequence[Wanted
     Raises:
         FaultsError: an animal without a window in the frames wanted, or a picture that cannot be read.
     """
+    from etholoop.modeling.behaviour._pictures import shape
+
     followed = [animals[wish.video_id].of(wish.track) for wish in wanted]
     own = [one.inside(np.arange(wish.start, wish.stop)) for one, wish in zip(followed, wanted, strict=True)]
     _check(wanted, own)
@@ -173,7 +178,9 @@ def reels(project: Project, animals: dict[str, Animals], wanted: Sequence[Wanted
         pieces = [(frames, folder) for frames, folder in made[wish.video_id] if np.isin(frames, one.frames).any()]
         opened = [_file_of(folder, wish.track) for _, folder in pieces]
         name = hashlib.sha256("|".join([str(wish), *(folder.name for _, folder in pieces)]).encode()).hexdigest()
-        found.append((name, Reel(wish.start, wish.stop, one.frames, opened)))
+        windows = animals[wish.video_id].source.affine.boxes(one.windows)
+        shapes = np.stack([shape(window, view) for window in windows])
+        found.append((name, Reel(wish.start, wish.stop, (one.frames, shapes), opened)))
     return found
 
 

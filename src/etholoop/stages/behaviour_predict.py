@@ -230,6 +230,9 @@ class Looking:
         first = looks[0]
         self.predictor = _loaded(first.root, json.dumps(first.identity, sort_keys=True))
         self.view = self.predictor.view
+        # a family may measure pictures as they come and make its clips of what it measured; others are given the pictures
+        self.see = getattr(self.predictor, "see", lambda picture, window: picture)
+        self.clip = getattr(self.predictor, "clip", np.stack)
         animals = animals_of_source(Project(first.root), first.video_id)
         plan = plan_of(animals, first.options)
         self.clips = {look.start: clips_of(animals, plan, look, self.predictor.offsets) for look in looks}
@@ -249,7 +252,8 @@ class Looking:
 
         while self.last < frame:
             self.last, image = next(self.images)
-            self.kept[self.last] = {track: picture_of(image, window, self.view) for track, window in self.windows[self.last].items()}
+            windows = self.windows[self.last]
+            self.kept[self.last] = {track: self.see(picture_of(image, window, self.view), window) for track, window in windows.items()}
 
     def forget(self, before: int) -> None:
         """Drop the pictures of earlier frames."""
@@ -306,7 +310,7 @@ def batches(looking: Looking, look: Look) -> Iterator[tuple[list[tuple[int, int]
         pictures = []
         for number, (last, _, track, _, frames) in enumerate(batch, start):
             looking.advance(last)
-            pictures.append(np.stack([looking.kept[frame][track] for frame in frames.tolist()]))
+            pictures.append(looking.clip([looking.kept[frame][track] for frame in frames.tolist()]))
             looking.forget(min([oldest[number], *later]))
         yield from _alike([(track, moment) for _, _, track, moment, _ in batch], pictures)
     if later:

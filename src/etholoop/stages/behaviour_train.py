@@ -193,7 +193,7 @@ def strips_of(project: Project, animals: "dict[str, Animals]", stretches: pd.Dat
         # in val the edges count: they are part of what a model meets
         learnt = without_edges(own, settings.edge_frames) if row.split == "train" and settings.edge_frames else own
         marked[row.start_frame - wish.start : row.stop_frame - wish.start] = learnt
-        strips[row.split].append(Strip(name, reel, marked))
+        strips[row.split].append(Strip(name, reel, marked, reel.windows))
     return strips
 
 

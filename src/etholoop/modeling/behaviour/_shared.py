@@ -39,12 +39,14 @@ class Strip:
     """Pictures of one animal in neighbouring frames, of one split.
 
     ``labels`` (n, K) int8: 1, 0, and -1 = not known. Clips never reach beyond a strip: at its ends the first or last picture is repeated.
-    ``name`` is another one where pictures are others.
+    ``name`` is another one where pictures are others. ``windows`` (n, 4): what of the frame each picture shows, in pixels of the frame; for
+    families that want to know how the animal moves against the ground.
     """
 
     name: str
     images: Pictures
     labels: np.ndarray
+    windows: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

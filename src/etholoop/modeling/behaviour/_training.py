@@ -163,7 +163,7 @@ class Fit:
             said.append(probabilities(logits, self.job.head).cpu().numpy())
         scores = np.concatenate(said)
         truth = np.stack([strip.labels[place] for strip, place in clips])
-        figures, rows = clip_figures(scores, truth, self.job)
+        figures, rows = clip_figures(scores, truth, self.job.task.behaviours, self.job.head)
         return {"val_loss": round(sum(losses) / len(clips), 6)} | {f"val_{name}": round(figures[name], 6) for name in FIGURES}, rows
 
     @torch.no_grad()
@@ -227,16 +227,18 @@ def val_places(job: Job) -> list[_sampling.Place]:
     return _sampling.spread(pool, job.settings.val_clips) if pool and pool.classes else []
 
 
-def clip_figures(scores: np.ndarray, truth: np.ndarray, job: Job) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def clip_figures(
+    scores: np.ndarray, truth: np.ndarray, behaviours: tuple[str, ...], head: str
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Figures of clips, each judged by the state that is most probable (multiclass) or by .5 (multilabel)."""
-    n_behaviours = len(job.task.behaviours)
-    if job.head == MULTICLASS:
+    n_behaviours = len(behaviours)
+    if head == MULTICLASS:
         groups = [list(range(n_behaviours))]
         happens = scores.argmax(axis=1)[:, None] == np.arange(n_behaviours)[None]
     else:
         groups, happens = [[k] for k in range(n_behaviours)], scores[:, :n_behaviours] > 0.5
     animal = Judged("val", truth, scores[:, :n_behaviours], happens, np.zeros(len(truth), bool))
-    sums = gather([animal], job.task.behaviours, groups)
+    sums = gather([animal], behaviours, groups)
     return figures_by_weight(sums)(np.ones(len(sums.videos))), confusion_rows(sums, groups)
 
 

@@ -8,6 +8,8 @@ A plug-in file holds:
 * ``reach(params, init) -> (int, int)``: frames before and after a labelled one that its clips need;
 * ``train(train_set, val_set, task, params, *, seed, out, scratch, init, progress) -> Trained``;
 * ``class Predictor`` with ``load(path, device, backend)``, ``behaviours``, ``head``, ``view``, ``offsets`` and ``predict(clips)``;
+* optionally in ``Predictor``: ``see(picture, window)``, what is kept of a picture (h, w, 3) cut from a window (4,) of the frame, and
+  ``clip(list of these)``, what ``predict`` is given of a clip: for families that measure each picture once, not once for each clip;
 * ``own_weights(path) -> Init | None`` and ``slowfast_config(values, where)``: files to start from.
 
 The words are those of ``_shared.py``. ``init`` is None or an :class:`~etholoop.modeling.behaviour._shared.Init`.
