@@ -31,7 +31,7 @@ WINDOW_BYTES = 256 * 1024**2
 SCATTERED = 8
 """Frames that are at least so far apart on average are looked for by several decoders side by side."""
 
-SCATTERED_BYTES = 96 * 1024**2
+SCATTERED_BYTES = 48 * 1024**2
 """Images that wait for those before them take no more than this, or one for each decoder; each decoder has one more in hand."""
 
 LEAST_BYTES, MOST_BYTES = {"yuv420p": 1.5, "yuvj420p": 1.5, "gray": 1.0, "yuv422p": 2.0, "yuvj422p": 2.0}, 8.0
