@@ -28,21 +28,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _lookalikes import lookalikes
-from _tracking_data import Sequence, noisy, sequences
+from _tracking_data import Sequence, near, noisy, sequences
 
 from etholoop import registry
 from etholoop.core.metrics._clear_mot import clear_figures, clear_sums
 from etholoop.core.metrics._identity import identity_figures, identity_sums
 from etholoop.core.metrics._tracking_frames import side_by_side
+from etholoop.core.tracking.detections import track_table
+from etholoop.core.tracking.gaps import filled
 from etholoop.core.tracking.identity_accuracy import calibration, estimated, first_share
 from etholoop.core.tracking.risks import risks_of, track_numbers
 from etholoop.modeling.trackers import settings_of
 
-OURS, OTHERS = "etholoop", ("bytetrack", "botsort", "ocsort")
+OURS, OTHERS, ORACLE = "etholoop", ("bytetrack", "botsort", "ocsort"), "oracle"
 REAL = ("sleap_fly_pair", "sleap_fly_pair_real", "dreem_two_flies", "dreem_two_flies_real")
 NOISY = ("dreem_four_flies", "sleap_fly_pair")
 LEVELS = ((0.1, 0.02), (0.2, 0.04), (0.1, 0.1), (0.2, 0.2))
 """(share of detections dropped, standard deviation of the noise on each side of a box and each keypoint in sizes of an animal)."""
+TRACKERS = (OURS, f"{OURS} boxes only", *OTHERS, ORACLE)
+RADII_PX = (60.0, 75.0, 120.0)
+"""Distances (half, five eighths and the whole of a fly's length) up to which points match, for recordings that are judged by points."""
 NEAR = 5
 """An exchange counts as found when the queue shows a place at most so many looks away."""
 
@@ -68,18 +73,42 @@ def size_px(sequence: Sequence) -> float:
 
 def judged(sequence: Sequence, name: str) -> tuple[dict[str, Any], pd.DataFrame]:
     """Figures of one tracker on one recording, and its tracks."""
-    settings = settings_of(name, {}, "benchmark")
-    tracker = registry.load("etholoop.modeling.trackers", name)
     start = time.perf_counter()
-    found = tracker.track(sequence.detections, settings, fps=sequence.fps, width=sequence.width, height=sequence.height)
+    if name == ORACLE:
+        found = oracle(sequence)
+    else:
+        tracker = registry.load("etholoop.modeling.trackers", name)
+        settings = settings_of(name, {}, "benchmark")
+        found = tracker.track(sequence.detections, settings, fps=sequence.fps, width=sequence.width, height=sequence.height)
     seconds = time.perf_counter() - start
-    frames = side_by_side(sequence.truth, found)
-    clear, identity = clear_figures(clear_sums(frames)), identity_figures(identity_sums(frames))
-    figures = {"switches": float(clear["switches"]), "IDF1": float(identity["IDF1"]), "MOTA": float(clear["MOTA"]), "seconds": seconds}
+    figures = compared(sequence, found, sequence.radius_px) | {"seconds": seconds}
+    if sequence.radius_px is not None:
+        others = {f"IDF1 {radius:.0f} px": compared(sequence, found, radius)["IDF1"] for radius in RADII_PX}
+        figures |= others
     return figures, found
 
 
-def queue_figures(sequence: Sequence, found: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
+def compared(sequence: Sequence, found: pd.DataFrame, radius_px: float | None) -> dict[str, float]:
+    """Switches, IDF1 and MOTA of tracks; ``radius_px`` = match by distance up to there, None = by overlap."""
+    frames = side_by_side(sequence.truth, found) if radius_px is None else side_by_side(sequence.truth, found, near(radius_px))
+    clear, identity = clear_figures(clear_sums(frames)), identity_figures(identity_sums(frames))
+    return {"switches": float(clear["switches"]), "IDF1": float(identity["IDF1"]), "MOTA": float(clear["MOTA"])}
+
+
+def oracle(sequence: Sequence) -> pd.DataFrame:
+    """The tracks of a tracker that knows which animal each detection shows, gaps filled as ours fills them: no assignment can do better."""
+    assert sequence.true_track is not None
+    seen = sequence.detections
+    kept = np.flatnonzero(sequence.true_track >= 0)
+    track, frame, box = sequence.true_track[kept], seen.frame[kept], seen.box[kept]
+    more = filled(track, frame, box, int(settings_of(OURS, {}, "benchmark").model_dump()["fill_s"] * sequence.fps), seen.step)
+    species = np.full(len(kept) + len(more[0]), "", dtype=object)
+    instance = np.concatenate([seen.instance[kept], np.full(len(more[0]), -1)])
+    track, frame, box = (np.concatenate(pair) for pair in zip((track, frame, box), more, strict=True))
+    return track_table(track, frame, box, species, np.ones(len(species)), instance)
+
+
+def queue_figures(sequence: Sequence, found: pd.DataFrame) -> dict[str, Any]:
     """How many of the true exchanges the first 5 % of the queue shows, and each risk with whether it came true."""
     assert sequence.true_track is not None
     risks = risks_of(sequence.detections, found)
@@ -89,14 +118,14 @@ def queue_figures(sequence: Sequence, found: pd.DataFrame) -> tuple[dict[str, fl
     # a risk came true when one of its tracks becomes another animal there, for a while or for good
     wrong = np.array([_came_true(true, row) for row in risks.itertuples(index=False)], dtype=bool)
     estimate = estimated(found, risks)
-    figures = {
+    figures: dict[str, Any] = {
         "exchanges": float(len(true)),
         "shown": float(sum(shown)),
         "estimated_switches": estimate.n_switches,
         "estimated_accuracy": estimate.accuracy,
     }
     figures["true_accuracy"] = accuracy(sequence, track_numbers(sequence.detections, found))
-    return figures, risks.assign(wrong=wrong)[["risk", "wrong"]]
+    return figures | {"risks": risks["risk"].tolist(), "came_true": wrong.tolist()}
 
 
 def exchanges(sequence: Sequence, number: np.ndarray) -> list[tuple[int, int]]:
@@ -137,11 +166,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seed-from", type=int, default=100, help="first seed")
     parser.add_argument("--only", default="", help="groups whose name holds this")
-    parser.add_argument("--ours", action="store_true", help="only EthoLoop's tracker")
+    parser.add_argument("--trackers", default=",".join(TRACKERS), help="names, separated by commas")
     parser.add_argument("--out", type=Path, help="JSON with every run")
+    parser.add_argument("--join", type=Path, nargs="+", help="only the tables, from JSON of earlier runs")
     options = parser.parse_args()
-    runs, risks = [], []
-    names = (OURS, f"{OURS} boxes only", *(() if options.ours else OTHERS))
+    runs: list[dict[str, Any]] = []
+    names = tuple(options.trackers.split(","))
+    if options.join:
+        report(pd.DataFrame([run for path in options.join for run in json.loads(path.read_text())]))
+        return
     for group, seed, sequence in cases(Path(os.environ["ETHOLOOP_DATA"]), range(options.seed_from, options.seed_from + options.seeds)):
         if options.only not in group:
             continue
@@ -149,29 +182,32 @@ def main() -> None:
             seen = boxes_only(sequence) if name.endswith("boxes only") else sequence
             figures, found = judged(seen, name.split()[0])
             if name == OURS and sequence.true_track is not None:
-                more, own = queue_figures(sequence, found)
-                figures |= more
-                risks.append(own)
+                figures |= queue_figures(sequence, found)
             runs.append({"group": group, "seed": seed, "tracker": name, **figures})
             print(
                 f"{group} seed {seed} {name}: {figures['switches']:.0f} switches, IDF1 {figures['IDF1']:.4f}", file=sys.stderr, flush=True
             )
-    report(pd.DataFrame(runs), pd.concat(risks, ignore_index=True) if risks else None, names)
+    report(pd.DataFrame(runs))
     if options.out:
         options.out.write_text(json.dumps(runs, indent=1) + "\n")
 
 
-def report(runs: pd.DataFrame, risks: pd.DataFrame | None, names: tuple[str, ...]) -> None:
+def report(runs: pd.DataFrame) -> None:
     """The tables."""
+    names = [name for name in TRACKERS if name in set(runs["tracker"])]
     print("switches, summed over seeds (and least IDF1)")
     print(f"{'':26}" + "".join(f"{name:>22}" for name in names) + f"{'of the best other':>20}")
     for group, own in runs.groupby("group", sort=False):
         by = own.groupby("tracker")
         total, least = by["switches"].sum(), by["IDF1"].min()
         others = [total[name] for name in OTHERS if name in total]
-        share = f"{total[OURS] / min(others):.0%}" if others and min(others) else "-"
-        cells = "".join(f"{f'{total[name]:.0f} ({least[name]:.4f})':>22}" for name in names)
+        share = f"{total[OURS] / min(others):.0%}" if OURS in total and others and min(others) else "-"
+        cells = "".join(f"{f'{total[name]:.0f} ({least[name]:.4f})' if name in total else '-':>22}" for name in names)
         print(f"{group:26}{cells}{share:>20}")
+    by_radius = [name for name in runs.columns if str(name).startswith("IDF1 ")]
+    for group, own in runs[runs[by_radius].notna().any(axis=1)].groupby("group", sort=False) if by_radius else ():
+        print(f"\n{group}: IDF1 by the distance up to which points match")
+        print(own.set_index("tracker")[by_radius].round(4).to_string())
     ours = runs[(runs["tracker"] == OURS) & runs.get("exchanges", pd.Series(dtype=float)).notna()]
     if len(ours):
         print("\nswap queue, first 5 % of frames, and the estimate without truth")
@@ -181,9 +217,10 @@ def report(runs: pd.DataFrame, risks: pd.DataFrame | None, names: tuple[str, ...
                 f"{group:26}{shown:.0f} of {n:.0f} exchanges shown; expected {own['estimated_switches'].sum():.1f}; "
                 f"accuracy estimated {own['estimated_accuracy'].mean():.4f}, true {own['true_accuracy'].mean():.4f}"
             )
-    if risks is not None and len(risks):
-        print("\ncalibration of risks")
-        print(calibration(risks["risk"].to_numpy(), risks["wrong"].to_numpy()).to_string(index=False))
+    risk, wrong = (np.concatenate([np.zeros(0), *ours[name]]) if len(ours) else np.zeros(0) for name in ("risks", "came_true"))
+    if len(risk):
+        print(f"\ncalibration of {len(risk)} risks: Brier score {np.mean((risk - wrong) ** 2):.4f}, of their mean {wrong.var():.4f}")
+        print(calibration(risk, wrong > 0).to_string(index=False))
 
 
 if __name__ == "__main__":

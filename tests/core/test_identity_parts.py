@@ -37,7 +37,8 @@ def test_chains():
     assert chain_numbers(before).tolist() == [0, 1, 0, 1, 1]
     assert after_of(before).tolist() == [2, 3, -1, 4, -1]
     assert links_of(np.array([0, 1, 0, 1, 1]), np.array([0, 0, 1, 1, 2])).tolist() == before.tolist()
-    speed = velocities(np.array([[0.0, 0], [9, 9], [2, 0], [9, 10], [9, 13]]), np.array([0.0, 0, 1, 1, 2]), before)
+    place = np.array([[0.0, 0], [9, 9], [2, 0], [9, 10], [9, 13]])
+    speed = velocities(lambda first, second: place[second] - place[first], np.array([0.0, 0, 1, 1, 2]), before)
     assert speed[2].tolist() == [2, 0]
     assert speed[4].tolist() == [0, 2]
     assert np.isnan(speed[0]).all()

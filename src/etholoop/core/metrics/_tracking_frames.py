@@ -1,6 +1,6 @@
 """Truth and tracks of one video side by side, frame by frame: what every tracking metric begins with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,14 @@ class Frames:
         return len(self.true_lengths), len(self.found_lengths)
 
 
-def side_by_side(truth: pd.DataFrame, found: pd.DataFrame) -> Frames:
+Similarity = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""Of every pair of boxes (n, 4) and (m, 4): (n, m), 0 to 1."""
+
+
+def side_by_side(truth: pd.DataFrame, found: pd.DataFrame, similarity: Similarity = box_iou) -> Frames:
     """Pair up two tables with columns track, frame, x_min, y_min, x_max, y_max.
+
+    ``similarity`` stands in for the IoU where animals are points and not boxes (as TrackEval does it for 2D points).
 
     Raises:
         FaultsError: a track with two boxes in one frame.
@@ -50,7 +56,7 @@ def side_by_side(truth: pd.DataFrame, found: pd.DataFrame) -> Frames:
     frames = []
     for number in np.union1d(true_frame, found_frame).tolist():
         ours, theirs = _rows(true_frame, number), _rows(found_frame, number)
-        frames.append(Frame(true_track[ours], found_track[theirs], box_iou(true_box[ours], found_box[theirs])))
+        frames.append(Frame(true_track[ours], found_track[theirs], similarity(true_box[ours], found_box[theirs])))
     return Frames(frames, true_lengths, found_lengths)
 
 

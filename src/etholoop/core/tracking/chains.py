@@ -1,5 +1,7 @@
 """Tracks as chains of detections: every detection knows the one before and the one after it, -1 = none."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,10 +42,11 @@ def links_of(number: Index, when: Index | Floats) -> Index:
     return before
 
 
-def velocities(centre: Floats, look: Floats, link: Index, reach: int = REACH) -> Floats:
+def velocities(moved: Callable[[Index, Index], Floats], look: Floats, link: Index, reach: int = REACH) -> Floats:
     """Velocity (px per look) at each detection over at most ``reach`` links of a chain, NaN where there is no link.
 
-    With ``before`` as links it is the velocity with which an animal came, with ``after`` the one with which it leaves.
+    With ``before`` as links it is the velocity with which an animal came, with ``after`` the one with which it leaves. ``moved`` gives the
+    way (m, 2) px from one set of detections to another.
     """
     far = np.arange(len(link))
     for _ in range(reach):
@@ -51,4 +54,4 @@ def velocities(centre: Floats, look: Floats, link: Index, reach: int = REACH) ->
         far = np.where(onward >= 0, onward, far)
     span = look - look[far]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(span[:, None] != 0, (centre - centre[far]) / span[:, None], np.nan)
+        return np.where(span[:, None] != 0, moved(far, np.arange(len(link))) / span[:, None], np.nan)

@@ -2,7 +2,9 @@
 
 Every kind of evidence is a residual judged by the spread it has on links beyond doubt:
 
-* place: constant velocity, damped as much as the animals of this video are, forwards from the first and backwards from the second;
+* place: constant velocity, damped as much as the animals of this video are, forwards from the first and backwards from the second. The way
+  is the mean of the keypoints that both show, the steady ones counting most, or else that of the boxes' centres: the box of an animal
+  jumps when a leg or a wing is not found, its body does not;
 * extent: width and height of the box; with the place this is what intersection over union sees, but it goes on telling when boxes no
   longer touch;
 * pose: keypoints about their common mean, the exponent of OKS with each keypoint's own spread in this video in place of a sigma set
@@ -10,6 +12,7 @@ Every kind of evidence is a residual judged by the spread it has on links beyond
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +20,14 @@ from numpy.typing import NDArray
 from etholoop.core.tracking.chains import after_of, velocities
 from etholoop.core.tracking.detections import DetectionFrames
 from etholoop.core.tracking.motion import FEW, LAGS, SAMPLE, Spread, fit, surprise
+from etholoop.core.tracking.sudden import USUAL, Sudden, fitted, together
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Pair = tuple[Index, Index]
+
+BLOCK = 100_000
+"""Pairs compared at once, which bounds memory."""
 
 FLOOR_SHARE = 0.01
 """Spreads are at least this share of the animals' size: no detector is better."""
@@ -49,7 +56,7 @@ class Scene:
     centre: Floats
     box: Floats
     side: Floats
-    points: Floats | None
+    points: NDArray[np.float32] | None
     size_px: float
     species: NDArray[np.int64]
 
@@ -62,6 +69,7 @@ class Model:
     box: Spread
     points: Spread | None
     point_px: Floats | None
+    sudden: Sudden = USUAL
 
 
 def scene_of(frames: DetectionFrames, least_confidence: float = 0.05) -> Scene:
@@ -69,7 +77,7 @@ def scene_of(frames: DetectionFrames, least_confidence: float = 0.05) -> Scene:
     box = frames.box
     points = None
     if frames.keypoints is not None and frames.keypoints.shape[1] >= LEAST_KEYPOINTS:
-        points = frames.keypoints[:, :, :2].astype(np.float64)
+        points = frames.keypoints[:, :, :2].astype(np.float32)
         points[frames.keypoints[:, :, 2] < least_confidence] = np.nan
     side = np.maximum(box[:, 2:] - box[:, :2], 1.0)
     centre = (box[:, :2] + box[:, 2:]) / 2
@@ -88,19 +96,28 @@ def first_model(scene: Scene, distance: Floats) -> Model:
 
 def learn(scene: Scene, before: Index, old: Model) -> Model:
     """The model of a video from the links between its detections; lags with few links keep their neighbours' values."""
-    came = velocities(scene.centre, scene.look, before)
+    came = speeds(scene, before, old.point_px)
     pairs = {lag: _pairs(scene, before, lag) for lag in LAGS}
     floor = FLOOR_SHARE * scene.size_px
-    centre = _spread([_fit_centre(scene, came, *pairs[lag], floor) for lag in LAGS], old.centre)
+    centre = _spread([_fit_centre(scene, came, old.point_px, pairs[lag]) for lag in LAGS], old.centre)
     model = replace(old, centre=centre)
     box = _spread([_fit_plain(_box_residual(scene, *pairs[lag]), floor) for lag in LAGS], old.box)
     model = replace(model, box=box)
     if scene.points is None:
-        return model
+        return replace(model, sudden=_sudden(model, scene, came, pairs))
     point_px = _point_spread(scene, *pairs[1])
-    fits = [_fit_plain(_point_residual(scene, point_px, *pairs[lag]), 0.05) for lag in LAGS]
+    about = [moves(scene, point_px, *pairs[lag])[1] for lag in LAGS]
+    fits = [_fit_plain(_point_residual(point_px, beside), 0.05) for beside in about if beside is not None]
     fallback = old.points or Spread(np.sqrt(np.array(LAGS, float)), np.full(len(LAGS), 2.0), np.zeros(len(LAGS)), np.zeros(len(LAGS)))
-    return replace(model, point_px=point_px, points=_spread(fits, fallback))
+    model = replace(model, point_px=point_px, points=_spread(fits, fallback))
+    return replace(model, sudden=_sudden(model, scene, came, pairs))
+
+
+def _sudden(model: Model, scene: Scene, came: Floats, pairs: dict[int, Pair]) -> Sudden:
+    """How often and how wide sudden moves are, from links at each lag."""
+    goes = np.full_like(came, np.nan)
+    judged = [_calm(model, scene, (came, goes), pairs[lag]) for lag in LAGS]
+    return fitted([calm for calm, _ in judged], [residual for _, residual in judged])
 
 
 @dataclass(frozen=True)
@@ -120,15 +137,8 @@ class Judge:
         """Nats against ``first`` being the same animal as the later detection ``second``; the most likely motion costs 0."""
         model, scene = self.model, self.scene
         lag = scene.look[second] - scene.look[first]
-        ways = _ways(model, scene, self.came, self.goes, (first, second))
-        total = sum(_centre_cost(model, scene, way, (first, second)) for way in ways) / 2
-        total += _judge(model.box, _box_residual(scene, first, second), lag)
-        if model.points is not None and model.point_px is not None:
-            residual = _point_residual(scene, model.point_px, first, second)
-            told = np.isfinite(residual)
-            # animals that show too few keypoints are not likelier than those that fit: they get the middle
-            middle = float(np.median(_judge(model.points, residual[told], lag[told]))) if told.any() else 0.0
-            total += np.where(told, _judge(model.points, np.where(told, residual, 0), lag), middle)
+        calm, residual = _calm(model, scene, (self.came, self.goes), (first, second))
+        total = together(calm, residual, *model.sudden.at(lag))
         return total + OTHER_SPECIES * (scene.species[first] != scene.species[second])
 
     def price(self, first: Index, second: Index) -> Floats:
@@ -140,8 +150,38 @@ class Judge:
 
 def judge_of(model: Model, scene: Scene, miss: float, before: Index) -> Judge:
     """A judge with the velocities of given links."""
-    came = velocities(scene.centre, scene.look, before)
-    return Judge(model, scene, miss, came, velocities(scene.centre, scene.look, after_of(before)))
+    came = speeds(scene, before, model.point_px)
+    return Judge(model, scene, miss, came, speeds(scene, after_of(before), model.point_px))
+
+
+def speeds(scene: Scene, link: Index, point_px: Floats | None) -> Floats:
+    """Velocity (n, 2) px per look over the links of each detection's chain, NaN where there is none."""
+    return velocities(partial(_way, scene, point_px), scene.look, link)
+
+
+def _way(scene: Scene, point_px: Floats | None, first: Index, second: Index) -> Floats:
+    """The way of many pairs, in blocks, which bounds memory."""
+    cuts = range(0, max(len(first), 1), BLOCK)
+    return np.concatenate([moves(scene, point_px, first[cut : cut + BLOCK], second[cut : cut + BLOCK])[0] for cut in cuts])
+
+
+def moves(scene: Scene, point_px: Floats | None, first: Index, second: Index) -> tuple[Floats, Floats | None]:
+    """Way (m, 2) px of each pair, and how far each keypoint moved beyond it (m, K), NaN where one is missing, None without keypoints.
+
+    ``point_px`` (K,) is the keypoints' own spread: steady ones say more about the way.
+    """
+    way = scene.centre[second] - scene.centre[first]
+    if scene.points is None:
+        return way, None
+    step = scene.points[second] - scene.points[first]
+    known = np.isfinite(step[:, :, 0])
+    steady = np.ones(known.shape[1], np.float32) if point_px is None else (1 / point_px**2).astype(np.float32)
+    weight = known * steady
+    total = np.maximum(weight.sum(1), np.float32(1e-12))
+    mean = np.einsum("mk,mkc->mc", weight, np.where(known[:, :, None], step, 0)) / total[:, None]
+    step -= mean[:, None, :]
+    enough = known.sum(1) >= LEAST_KEYPOINTS
+    return np.where(enough[:, None], mean, way), np.hypot(step[:, :, 0], step[:, :, 1])
 
 
 def density(model: Model, lag: Floats) -> Floats:
@@ -150,11 +190,35 @@ def density(model: Model, lag: Floats) -> Floats:
     return -np.log(2 * np.pi * scale**2)
 
 
-def _centre_cost(model: Model, scene: Scene, way: Floats, pair: Pair) -> Floats:
+def _calm(model: Model, scene: Scene, speed: tuple[Floats, Floats], pair: Pair) -> tuple[Floats, Floats]:
+    """Nats (m,) against links as calm motion, and the residuals (3, m) of place, extent and pose in their spreads, NaN = not told.
+
+    ``speed``: velocities (n, 2) with which animals come to and leave each detection.
+    """
     first, second = pair
-    residual = np.hypot(*(scene.centre[second] - scene.centre[first] - way).T)
-    scale, tail, share, _ = model.centre.at(scene.look[second] - scene.look[first])
-    return surprise(residual, np.hypot(scale, share * np.hypot(way[:, 0], way[:, 1])), tail)
+    lag = scene.look[second] - scene.look[first]
+    step, about = moves(scene, model.point_px, first, second)
+    scale, tail, share, damping = model.centre.at(lag)
+    forth, back = _ways(speed, pair, damping * lag)
+    beside = []
+    for way in (forth, back):
+        gone = step - way
+        beside.append(np.hypot(gone[:, 0], gone[:, 1]) / np.hypot(scale, share * np.hypot(way[:, 0], way[:, 1])))
+    nats = (surprise(beside[0], 1.0, tail) + surprise(beside[1], 1.0, tail)) / 2
+    place = np.sqrt((beside[0] ** 2 + beside[1] ** 2) / 2)
+    extent = _box_residual(scene, first, second)
+    nats += _judge(model.box, extent, lag)
+    extent = extent / model.box.at(lag)[0]
+    pose = np.full_like(place, np.nan)
+    if model.points is not None and model.point_px is not None and about is not None:
+        residual = _point_residual(model.point_px, about)
+        spread, point_tail, *_ = model.points.at(lag)
+        told = np.isfinite(residual)
+        # animals that show too few keypoints are not likelier than those that fit: they get the middle
+        middle = (point_tail + 2) / point_tail * np.log(2)
+        nats += np.where(told, _judge(model.points, np.where(told, residual, 0), lag), middle)
+        pose = np.where(told, residual / spread, np.sqrt(point_tail * (2 ** (2 / point_tail) - 1)))
+    return nats, np.stack([place, extent, pose])
 
 
 def _judge(spread: Spread, residual: Floats, lag: Floats) -> Floats:
@@ -162,13 +226,12 @@ def _judge(spread: Spread, residual: Floats, lag: Floats) -> Floats:
     return -np.logaddexp(-surprise(residual, scale, tail), np.log(GLITCH))
 
 
-def _ways(model: Model, scene: Scene, came: Floats, goes: Floats, pair: Pair) -> tuple[Floats, Floats]:
-    """Displacement (m, 2) predicted from the first detection's past and from the second one's future; one stands in for the other."""
-    first, second = pair
-    lag = scene.look[second] - scene.look[first]
-    damping = model.centre.at(lag)[3] * lag
-    forth = came[first] * damping[:, None]
-    back = goes[second] * damping[:, None]
+def _ways(speed: tuple[Floats, Floats], pair: Pair, looks: Floats) -> tuple[Floats, Floats]:
+    """Displacement (m, 2) predicted from the first detection's past and from the second one's future; one stands in for the other.
+
+    ``looks`` (m,): for how long the velocity lasts, damping included.
+    """
+    forth, back = speed[0][pair[0]] * looks[:, None], speed[1][pair[1]] * looks[:, None]
     forth, back = np.where(np.isfinite(forth), forth, back), np.where(np.isfinite(back), back, forth)
     return np.nan_to_num(forth), np.nan_to_num(back)
 
@@ -178,17 +241,8 @@ def _box_residual(scene: Scene, first: Index, second: Index) -> Floats:
     return np.hypot(change[:, 0], change[:, 1])
 
 
-def _about_mean(scene: Scene, first: Index, second: Index) -> Floats:
-    """How far each keypoint moved beyond the mean of the keypoints that both have (m, K), NaN where one is missing."""
-    assert scene.points is not None
-    way = scene.points[second] - scene.points[first]
-    known = np.isfinite(way[:, :, :1])
-    mean = np.where(known, way, 0).sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), 1)
-    return np.hypot(way[:, :, 0] - mean[:, :, 0], way[:, :, 1] - mean[:, :, 1])
-
-
-def _point_residual(scene: Scene, point_px: Floats, first: Index, second: Index) -> Floats:
-    square = (_about_mean(scene, first, second) / point_px) ** 2
+def _point_residual(point_px: Floats, about: Floats) -> Floats:
+    square = (about / point_px) ** 2
     known = np.isfinite(square)
     n = known.sum(1)
     mean = np.where(known, square, 0).sum(1) / np.maximum(n, 1)
@@ -196,10 +250,12 @@ def _point_residual(scene: Scene, point_px: Floats, first: Index, second: Index)
 
 
 def _point_spread(scene: Scene, first: Index, second: Index) -> Floats:
+    """Spread (K,) px of the keypoints about their plain mean: about one that follows the steady ones they would seem ever steadier."""
     assert scene.points is not None
     k = scene.points.shape[1]
     floor = FLOOR_SHARE * scene.size_px
-    distance = _about_mean(scene, first, second)
+    distance = moves(scene, None, first, second)[1]
+    assert distance is not None
     known = np.isfinite(distance).sum(0) >= FEW
     middle = np.full(k, max(float(np.nanmedian(distance)), floor) if known.any() else scene.size_px)
     middle[known] = np.nanmedian(distance[:, known], axis=0)
@@ -224,13 +280,14 @@ def _pairs(scene: Scene, before: Index, lag: int) -> tuple[Index, Index]:
     return early, late
 
 
-def _fit_centre(scene: Scene, came: Floats, first: Index, second: Index, floor: float) -> tuple[float, float, float, float] | None:
+def _fit_centre(scene: Scene, came: Floats, point_px: Floats | None, pair: Pair) -> tuple[float, float, float, float] | None:
+    first, second = pair
     known = np.isfinite(came[first, 0])
     first, second = first[known], second[known]
     if len(first) < FEW:
         return None
     lag = scene.look[second] - scene.look[first]
-    return fit(came[first] * lag[:, None], scene.centre[second] - scene.centre[first], floor)
+    return fit(came[first] * lag[:, None], moves(scene, point_px, first, second)[0], FLOOR_SHARE * scene.size_px)
 
 
 def _fit_plain(residual: Floats, floor: float) -> tuple[float, float, float, float] | None:

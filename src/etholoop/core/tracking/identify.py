@@ -1,6 +1,6 @@
 """The steps of EthoLoop's tracker, from detections to a track number for each of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from etholoop.core.tracking.chains import chain_numbers, links_of
 from etholoop.core.tracking.cost import Judge, Scene, judge_of, scene_of
 from etholoop.core.tracking.detections import DetectionFrames
-from etholoop.core.tracking.linking import World, joined, pieces_of
+from etholoop.core.tracking.linking import World, joined, pieces_of, rates
 from etholoop.core.tracking.looks import looks_of
 from etholoop.core.tracking.swaps import Encounters, encounters, given_back, repaired, taken, together
 from etholoop.core.tracking.tracklets import tracklets
@@ -18,6 +18,13 @@ Floats = NDArray[np.float64]
 
 SURE = 3.0
 """Nats at most for or against one detection: no detector knows better."""
+
+
+ROUNDS = 6
+"""The share of false detections is estimated at most so often; without false ones it settles in one round, else in three to five."""
+
+ENOUGH = 1.2
+"""An estimate that changes by less than this factor changes no decision worth the time."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +42,18 @@ class Options:
     fps: float
 
 
-def rewards(frames: DetectionFrames, options: Options) -> Floats:
-    """Nats for each detection being an animal: the log odds of its confidence over those of an even one, and how few false ones there are.
-
-    False ones are counted where more is detected than there are animals; no confidence = as sure as can be.
-    """
+def told_by(frames: DetectionFrames, options: Options) -> Floats:
+    """Nats by which its confidence speaks for each detection being an animal, more than a usual one's does; no confidence = sure."""
     sure = np.clip(np.nan_to_num(frames.confidence, nan=1.0), 1e-4, 1 - 1e-4)
-    told = np.log(sure / (1 - sure)) - np.log(options.confidence / (1 - options.confidence))
+    told = np.clip(np.log(sure / (1 - sure)) - np.log(options.confidence / (1 - options.confidence)), -SURE, SURE)
+    return told - np.median(told)
+
+
+def surplus(frames: DetectionFrames, options: Options) -> float:
+    """Share of detections that are false for sure: where more is detected than there are animals."""
     count = np.unique(frames.frame, return_counts=True)[1]
     most = np.quantile(count, 0.9) if options.n_animals is None else options.n_animals
-    false = (np.maximum(count - most, 0).sum() + 1) / max(frames.n, 1)
-    return np.clip(told, -SURE, SURE) + max(float(-np.log(false)), 0.0)
+    return float((np.maximum(count - most, 0).sum() + 1) / max(frames.n, 1))
 
 
 def numbered(frames: DetectionFrames, options: Options) -> Index:
@@ -72,8 +80,18 @@ def associated(frames: DetectionFrames, options: Options) -> tuple[Index, Judge]
     before, model, miss = tracklets(scene, options.n_animals)
     number = chain_numbers(before)
     judge = judge_of(model, scene, miss, before)
-    track = joined(judge, pieces_of(number, rewards(frames, options)), world_of(frames, scene, options))
-    return track[number], judge
+    told, world = told_by(frames, options), world_of(frames, scene, options)
+    least = false = surplus(frames, options)
+    for _ in range(ROUNDS):
+        pieces = pieces_of(number, told - np.log(false))
+        found = joined(judge, pieces, world)
+        share, jump = rates(judge, pieces, world, found)
+        share = max(least, share)
+        if 1 / ENOUGH <= share / false <= ENOUGH:
+            break
+        # half way on a logarithmic scale: what one estimate throws out, the next one would take back
+        false, world = float(np.sqrt(false * share)), replace(world, jump=float(np.sqrt(world.jump * jump)))
+    return found.track[number], judge
 
 
 def world_of(frames: DetectionFrames, scene: Scene, options: Options) -> World:

@@ -18,7 +18,13 @@ Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ANYWHERE = 1e-3
-"""Probability that an animal that was lost comes back where no motion leads: it was hidden, carried, or moved as never before."""
+"""Prior probability that an animal comes back where no motion leads: it was hidden, carried, or moved as never before."""
+
+RAREST, COMMONEST = 1e-5, 1e-2
+"""Bounds of that probability as it is estimated for a video."""
+
+EVEN = 0.5
+"""At most this share of the detections is taken for false ones: beyond it nothing says which are the animals."""
 
 MISS_LIMIT = 8.0
 """Nats at most against being unseen, however long: animals hide for reasons that one frame shares with the next."""
@@ -32,20 +38,33 @@ COMMIT, AHEAD = 3000, 1000
 
 @dataclass(frozen=True)
 class Pieces:
-    """Tracklets by first detection: ``first`` and ``last`` detection (T,), ``reward`` (T,) nats for being animals."""
+    """Tracklets by first detection: ``first`` and ``last`` detection, ``size`` detections, ``reward`` nats for being animals (T,)."""
 
     first: Index
     last: Index
+    size: Floats
     reward: Floats
 
 
 @dataclass(frozen=True)
+class Joined:
+    """``track`` (T,) of each tracklet by first appearance, -1 = no animal; ``before`` (T,) the tracklet before it, -1 = none."""
+
+    track: Index
+    before: Index
+
+
+@dataclass(frozen=True)
 class World:
-    """``n_animals`` None = open. ``area_px``: px² where animals may be. ``span``: looks after which a lost animal is a new one."""
+    """``n_animals`` None = open. ``area_px``: px² where animals may be. ``span``: looks after which a lost animal is a new one.
+
+    ``jump``: probability that no motion leads from one detection of an animal to the next.
+    """
 
     n_animals: int | None
     area_px: float
     span: float
+    jump: float = ANYWHERE
 
 
 @dataclass(frozen=True)
@@ -64,11 +83,12 @@ def pieces_of(number: Index, reward: Floats) -> Pieces:
     last = np.full(n, -1, dtype=np.int64)
     np.minimum.at(first, number, np.arange(len(number)))
     np.maximum.at(last, number, np.arange(len(number)))
-    return Pieces(first, last, np.bincount(number, weights=reward, minlength=n).astype(np.float64))
+    size, total = np.bincount(number, minlength=n), np.bincount(number, weights=reward, minlength=n)
+    return Pieces(first, last, size.astype(np.float64), total.astype(np.float64))
 
 
-def joined(judge: Judge, pieces: Pieces, world: World) -> Index:
-    """Track of each tracklet, numbered by first appearance; -1 = no animal."""
+def joined(judge: Judge, pieces: Pieces, world: World) -> Joined:
+    """The best tracks through the tracklets."""
     n = len(pieces.first)
     before = np.full(n, -2, dtype=np.int64)  # -2 unused, -1 begins a track
     track = np.full(n, -1, dtype=np.int64)
@@ -85,7 +105,65 @@ def joined(judge: Judge, pieces: Pieces, world: World) -> Index:
             elif before[piece] >= 0:
                 track[piece] = track[before[piece]]
         heads = _heads(track[: start + COMMIT], pieces, judge.scene, world)
-    return track
+    return Joined(track, np.maximum(before, -1))
+
+
+def rates(judge: Judge, pieces: Pieces, world: World, found: Joined) -> tuple[float, float]:
+    """Share of detections that are no animal, judged by given tracks, and of links that are jumps.
+
+    No animal is what was left out though it fits into no gap of a track, and excursions.
+
+    An excursion is where a track leaves by a way that no motion explains and comes back by another one, while the direct way across is
+    plausible: the tracklets in between are false, the animal was not seen. It is no longer than what it interrupts.
+    """
+    left_out = np.flatnonzero(found.track < 0)
+    left_out = left_out[~_fits(judge, pieces, world, found, left_out)]
+    linked = np.flatnonzero(found.before >= 0)
+    wild = np.zeros(len(found.track), dtype=bool)
+    wild[linked] = is_jump(judge, world, pieces.last[found.before[linked]], pieces.first[linked])
+    order = np.lexsort((pieces.first, found.track))
+    order = order[found.track[order] >= 0]
+    # runs of tracklets between jumps
+    begins = np.flatnonzero(wild[order] | (found.before[order] < 0))
+    run_size = np.add.reduceat(pieces.size[order], begins) if len(begins) else np.zeros(0)
+    first = pieces.first[order[begins]]
+    last = pieces.last[order[np.r_[begins[1:], len(order)] - 1]] if len(begins) else first
+    track = found.track[order[begins]]
+    inner = np.flatnonzero((track[2:] == track[:-2]) & (run_size[1:-1] <= np.minimum(run_size[:-2], run_size[2:]))) + 1
+    inner = inner[~is_jump(judge, world, last[inner - 1], first[inner + 1])]
+    n_false, n_jumps = pieces.size[left_out].sum() + run_size[inner].sum(), max(int(wild.sum()) - 2 * len(inner), 0)
+    n = max(float(pieces.size.sum()), 1.0)
+    return float(min((n_false + 1) / n, EVEN)), float(np.clip((n_jumps + 1) / n, RAREST, COMMONEST))
+
+
+def _fits(judge: Judge, pieces: Pieces, world: World, found: Joined, left_out: Index) -> NDArray[np.bool_]:
+    """Tracklets that were left out although a track has a gap there into which they fit without a jump."""
+    look = judge.scene.look
+    fits = np.zeros(len(left_out), dtype=bool)
+    start, stop = look[pieces.first[left_out]], look[pieces.last[left_out]]
+    order = np.flatnonzero(found.track >= 0)
+    order = order[np.lexsort((pieces.first[order], found.track[order]))]
+    for own in np.split(order, np.flatnonzero(np.diff(found.track[order])) + 1):
+        place = np.searchsorted(look[pieces.first[own]], start, side="right")
+        row = np.flatnonzero((place > 0) & (place < len(own)) & ~fits)
+        old, new = own[place[row] - 1], own[place[row]]
+        free = (look[pieces.last[old]] < start[row]) & (look[pieces.first[new]] > stop[row])
+        row, old, new = row[free], old[free], new[free]
+        own_row = left_out[row]
+        fits[row] = ~is_jump(judge, world, pieces.last[old], pieces.first[own_row])
+        fits[row] &= ~is_jump(judge, world, pieces.last[own_row], pieces.first[new])
+    return fits
+
+
+def is_jump(judge: Judge, world: World, first: Index, second: Index) -> NDArray[np.bool_]:
+    """Links that are likelier by a way that no motion explains."""
+    return np.log1p(-world.jump) + _likely(judge, world, first, second) < np.log(world.jump)
+
+
+def _likely(judge: Judge, world: World, first: Index, second: Index) -> Floats:
+    """Log likelihood of links by the learnt motion, against finding the animal anywhere in view."""
+    lag = judge.scene.look[second] - judge.scene.look[first]
+    return -judge.cost(first, second) + density(judge.model, lag) + np.log(world.area_px)
 
 
 def _heads(track: Index, pieces: Pieces, scene: Scene, world: World) -> list[int]:
@@ -173,6 +251,6 @@ def _links(judge: Judge, pieces: Pieces, world: World, outs: Index, block: Index
 def link_price(judge: Judge, world: World, first: Index, second: Index) -> Floats:
     """Nats against a link, compared with finding the animal anywhere in view; negative = the link is the better explanation."""
     lag = judge.scene.look[second] - judge.scene.look[first]
-    likely = -judge.cost(first, second) + density(judge.model, lag) + np.log(world.area_px)
+    likely = _likely(judge, world, first, second)
     unseen = np.minimum(judge.miss * (lag - 1), MISS_LIMIT)
-    return -np.logaddexp(np.log1p(-ANYWHERE) + likely, np.log(ANYWHERE)) + unseen
+    return -np.logaddexp(np.log1p(-world.jump) + likely, np.log(world.jump)) + unseen

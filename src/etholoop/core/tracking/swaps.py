@@ -24,8 +24,11 @@ Floats = NDArray[np.float64]
 Take = tuple[int, int, int, float]
 """A detection, one of the track it may belong to, the one before it in its own track, nats against it."""
 
-WORTH = float(np.log(999))
-"""Nats: links that are crossed less than once in a thousand are no encounter."""
+WORTH = 14.0
+"""Nats: with more against them, crossed links are no encounter; tempered as risks are (``TEMPER``), that is once in a thousand."""
+
+CLOSE = 2
+"""Looks around a detection in which the other track that it may belong to is looked for."""
 
 TEMPER = 0.5
 """Share of the nats of a link that count for a risk: place, extent and pose, forwards and backwards, are not independent of each other.
@@ -105,7 +108,7 @@ def encounters(judge: Judge, number: Index, looks: Looks | None) -> Encounters:
 
 def taken(judge: Judge, number: Index) -> Encounters:
     """Single detections that may belong to another track, which has none at that time: ``crossed`` is the probability of that."""
-    return _stacked([_single(judge.scene, number, take) for take in _takes(judge, number)])
+    return _stacked([_single(judge.scene, number, take) for take in (*_takes(judge, number), *_replaced(judge, number))])
 
 
 def given_back(judge: Judge, number: Index) -> Index:
@@ -158,6 +161,30 @@ def _takes(judge: Judge, number: Index) -> list[Take]:
         extra = there + judge.price(x, two) + judge.price(old, new) - judge.price(old, x) - judge.price(x, new) - judge.price(one, two)
         doubt = extra < WORTH
         found += list(zip(x[doubt].tolist(), one[doubt].tolist(), old[doubt].tolist(), extra[doubt].tolist(), strict=True))
+    return found
+
+
+def _replaced(judge: Judge, number: Index) -> list[Take]:
+    """Detections in whose stead a track could as well have one that is in no track; they may belong to the nearest other track."""
+    scene, look = judge.scene, judge.scene.look
+    before = links_of(number, look)
+    after = after_of(before)
+    judge = judge_of(judge.model, scene, judge.miss, before)
+    left_out = np.flatnonzero(number < 0)
+    same = _ranges(np.searchsorted(look, look[left_out] - 1e-9), np.searchsorted(look, look[left_out] + 1e-9))
+    spare, x = left_out[same[0]], same[1]
+    inner = (number[x] >= 0) & (before[x] >= 0) & (after[x] >= 0)
+    spare, x = spare[inner], x[inner]
+    old, new = before[x], after[x]
+    extra = judge.price(old, spare) + judge.price(spare, new) - judge.price(old, x) - judge.price(x, new)
+    found: list[Take] = []
+    for row in np.flatnonzero(extra < WORTH).tolist():
+        low, high = np.searchsorted(look, [look[x[row]] - CLOSE - 1e-9, look[x[row]] + CLOSE + 1e-9])
+        others = np.arange(low, high)
+        others = others[(number[others] >= 0) & (number[others] != number[x[row]])]
+        if len(others):
+            near = others[np.hypot(*(scene.centre[others] - scene.centre[x[row]]).T).argmin()]
+            found.append((int(x[row]), int(near), int(old[row]), float(extra[row])))
     return found
 
 

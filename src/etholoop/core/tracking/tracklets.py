@@ -37,9 +37,14 @@ def tracklets(scene: Scene, n_animals: int | None = None) -> tuple[Index, Model,
         model = learn(scene, likely, model)
         likely, before = _neighbours(judge_of(model, scene, miss, likely))
     for factor in (1, 4):
-        model = learn(scene, before, model)
+        model = learn(scene, _also(before, likely), model)
         before = _bridged(judge_of(model, scene, miss, before), before, factor * horizon(miss))
-    return before, learn(scene, before, model), miss
+    return before, learn(scene, _also(before, likely), model), miss
+
+
+def _also(before: Index, likely: Index) -> Index:
+    """Safe links, and likely ones where there is none: safe ones alone are those of calm animals, and leaps would seem impossible."""
+    return np.where(before >= 0, before, likely)
 
 
 def miss_of(scene: Scene, n_animals: int | None) -> float:
@@ -110,10 +115,18 @@ def _neighbours(judge: Judge, rivals: bool = True) -> tuple[Index, Index]:
 
 
 def _bridged(judge: Judge, before: Index, span: int) -> Index:
-    """The links and safe ones over gaps of at most ``span`` looks."""
+    """The links and safe ones over gaps of at most ``span`` looks.
+
+    No link is safe that passes over a detection which could stand in the gap: two tracklets of one animal would lie over each other.
+    """
     ends, begins = np.flatnonzero(after_of(before) < 0), np.flatnonzero(before < 0)
     first, second, price = _priced(judge, ends, begins, span)
     safe = (np.minimum(_lead(first, price), _lead(second, price)) >= DOUBT) & (price < GATE)
+    look = judge.scene.look
+    soonest, latest = np.full(len(look), np.inf), np.full(len(look), -np.inf)
+    np.minimum.at(soonest, first, look[second])
+    np.maximum.at(latest, second, look[first])
+    safe &= (look[second] <= soonest[first]) & (look[first] >= latest[second])
     linked = before.copy()
     linked[second[safe]] = first[safe]
     return linked
