@@ -9,7 +9,8 @@ on such pictures for a minute. The contestants take turns, each measurement is a
 * ``ultralytics``: ``YOLO.predict(stream=True)`` as it comes (it takes all cores but one for torch), results put into Parquet;
 * ``ultralytics_all_cores``: the same, with torch on all cores;
 * ours: the stage ``pose_predict`` with ``every: 1``, start of workers, gate-ready tables and all. ``first`` is the run that also exports
-  and checks the networks, which is kept for all later videos; the ratios are of the others.
+  and checks the networks, which is kept for all later videos; the ratios are of the others. With ``--work FOLDER`` the projects stay, and
+  ``--skip-first`` measures only what a further video costs: so the first run may be made before a machine is quiet.
 
 CPU seconds stand beside wall seconds: on a machine that does other work, compare those.
 
@@ -53,7 +54,7 @@ def main() -> None:
         return
     if not arguments.only_ap:
         with tempfile.TemporaryDirectory(prefix="etholoop-speed-") as name:
-            speed(Path(name), arguments)
+            speed(arguments.work or Path(name), arguments)
     for project in arguments.ap:
         with tempfile.TemporaryDirectory(prefix="etholoop-ap-") as name:
             precision(project, Path(name) / "project")
@@ -66,6 +67,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--weights", type=Path, help="a YOLO checkpoint; default: train one on rendered pictures")
+    parser.add_argument("--work", type=Path, help="folder for the projects, which stay; default: one that is removed at the end")
+    parser.add_argument("--skip-first", action="store_true", help="the networks in --work are exported and checked already")
     parser.add_argument("--only", nargs="+", choices=[*THEIRS, *OURS], default=[*THEIRS, *OURS])
     parser.add_argument("--ap", nargs="+", type=Path, default=[], help="finished projects on whose judging frames AP is compared")
     parser.add_argument("--only-ap", action="store_true", help="no timing")
@@ -79,17 +82,19 @@ def _arguments() -> argparse.Namespace:
 
 def speed(folder: Path, arguments: argparse.Namespace) -> None:
     """All contestants on all videos."""
-    weights = arguments.weights or trained(folder)
+    weights = arguments.weights or (folder / "best.pt" if (folder / "best.pt").is_file() else trained(folder))
     for size in arguments.videos:
         width, height = map(int, size.split("x"))
-        project = folder / size
-        make_project(project, weights, film(width, height, arguments.frames))
+        project = folder / f"{size}-{arguments.frames}"
+        if not project.is_dir():
+            make_project(project, weights, film(width, height, arguments.frames))
         print(f"\n{size}, {arguments.frames} frames, imgsz {arguments.imgsz}, {len(os.sched_getaffinity(0))} cores")
         measure(project, arguments)
 
 
 def measure(project: Path, arguments: argparse.Namespace) -> None:
-    first = {name: run_child(name, project, arguments.imgsz) for name in arguments.only if name in OURS}
+    new = [] if arguments.skip_first else [name for name in arguments.only if name in OURS]
+    first = {name: run_child(name, project, arguments.imgsz) for name in new}
     rounds = [{name: run_child(name, project, arguments.imgsz) for name in arguments.only} for _ in range(arguments.repeats)]
     median = {
         name: {what: statistics.median(found[name][what] for found in rounds) for what in ("wall_s", "cpu_s", "detections")}

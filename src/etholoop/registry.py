@@ -35,6 +35,19 @@ def load(package: str, name: str) -> ModuleType:
     return importlib.import_module(f"{package}.{name}")
 
 
+def exported(package: str, name: str) -> ModuleType:
+    """What runs an exported network of the plug-in ``name``: ``_<name>_exported.py`` beside it, which loads no heavy library.
+
+    Where there is no such file it is the plug-in itself.
+
+    Raises:
+        EthoLoopError: no such plug-in.
+    """
+    if name in names(package) and importlib.util.find_spec(f"{package}._{name}_exported"):
+        return importlib.import_module(f"{package}._{name}_exported")
+    return load(package, name)
+
+
 def settings_of(package: str, name: str, settings: dict[str, Any], where: str) -> Section:
     """Checked settings of the plug-in ``name``: the class ``Params`` of ``_<name>_settings.py`` beside it, which loads no heavy library.
 

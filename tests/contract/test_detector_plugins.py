@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,36 @@ def test_predictions_have_the_promised_shapes(trained: tuple[str, Path, TrainRes
     for one, other in zip(predictions, again, strict=True):
         np.testing.assert_array_equal(one.keypoints, other.keypoints)
         np.testing.assert_array_equal(one.embedding, other.embedding)
+
+
+@pytest.mark.parametrize("name", registry.names(DETECTORS))
+def test_an_exported_network_is_run_without_a_network_library_and_finds_the_same(
+    trained: tuple[str, Path, TrainResult], tmp_path: Path, name: str
+) -> None:
+    _, weights, _ = trained
+    model = registry.load(DETECTORS, name).Predictor.load(weights)
+    model.export(tmp_path / "detector.onnx")
+    (tmp_path / "known.json").write_text(json.dumps(model.known()))
+    image = blob(np.random.default_rng(5))[0]
+    np.save(tmp_path / "image.npy", image)
+    code = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from etholoop import registry
+from etholoop.modeling.backends import open_network
+folder, name = Path(sys.argv[1]), sys.argv[2]
+plugin = registry.exported("etholoop.modeling.detectors", name)
+finder = plugin.Finder.of(json.loads((folder / "known.json").read_text()), open_network("onnx", folder / "detector.onnx"))
+found = finder.predict([np.load(folder / "image.npy")], confidence=1e-6, max_detections=5)[0]
+np.savez(folder / "found.npz", boxes=found.boxes, keypoints=found.keypoints)
+print(plugin.VERSION, finder.imgsz, [module in sys.modules for module in ("torch", "ultralytics")])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path), name]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.split(maxsplit=2) == [str(registry.load(DETECTORS, name).VERSION), str(model.imgsz), "[False, False]\n"]
+    expected = model.predict([image], confidence=1e-6, max_detections=5)[0]
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_allclose(found["boxes"][0], expected.boxes[0], atol=0.05)
+    # the one animal of which a network of one epoch is least unsure; those after it are as good as equal to each other
+    np.testing.assert_allclose(found["keypoints"][0], expected.keypoints[0], atol=0.05)

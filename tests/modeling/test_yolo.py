@@ -21,8 +21,8 @@ from pydantic import ValidationError  # noqa: E402
 from etholoop.errors import EthoLoopError  # noqa: E402
 from etholoop.modeling.detectors import _yolo_checkpoint as checkpoint  # noqa: E402
 from etholoop.modeling.detectors import _yolo_data as data  # noqa: E402
+from etholoop.modeling.detectors import _yolo_exported as predict  # noqa: E402
 from etholoop.modeling.detectors import _yolo_fit as fit  # noqa: E402
-from etholoop.modeling.detectors import _yolo_predict as predict  # noqa: E402
 from etholoop.modeling.detectors import yolo  # noqa: E402
 from etholoop.modeling.records import TrainResult  # noqa: E402
 from etholoop.schema.skeleton import Skeleton  # noqa: E402
@@ -393,7 +393,7 @@ class Mirror(yolo.Predictor):
     """A model that sees one animal with nose at (10, 5), left at (4, 2), right at (4, 8), wherever the image is not mirrored."""
 
     def __init__(self) -> None:
-        self.species, self.n_keypoints, self.flip_index, self.imgsz = ("mouse",), 3, [0, 2, 1], 64
+        self.facts = predict.Facts(("mouse",), 3, 3, 64, (0, 2, 1), 32)
 
     def _same_shape(self, images, limits, imgsz):
         from etholoop.modeling.records import Prediction

@@ -180,7 +180,7 @@ def test_eight_bits_are_calibrated_on_train_frames_only(project: Project, monkey
 def test_eight_bits_without_train_frames(project: Project) -> None:
     splits = tables.read(project.splits, Splits).assign(split="test")
     tables.write(splits, Splits, project.splits)
-    with pytest.raises(EthoLoopError, match="calibrated on sampled frames of train videos, and there are none"):
+    with pytest.raises(EthoLoopError, match="calibrated on sampled or labelled frames of train videos, and there are none"):
         predict(project, backend="openvino_int8")
 
 

@@ -4,6 +4,7 @@ The choice follows from the parameters, the models, the number of frames and the
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from etholoop import registry
 from etholoop.errors import EthoLoopError
 from etholoop.io import tables
 from etholoop.io.memo import Memo, digest
 from etholoop.modeling import backends
 from etholoop.modeling.backends import tolerances
 from etholoop.project import Project
+from etholoop.schema.annotations import LabelledFrames
 from etholoop.schema.frames import Frames
 from etholoop.schema.splits import Splits
+from etholoop.stages._pose_precision import Labelled, found_by, lost
 
 if TYPE_CHECKING:
     from etholoop.io.sources import Source
@@ -30,6 +34,9 @@ LEAST_FRAMES = 1000
 
 N_SAMPLES, N_INT8_SAMPLES, N_CALIBRATION = 8, 32, 128
 """Frames on which backends are compared, and train frames that show the ranges for 8 bits."""
+
+N_LABELLED = 128
+"""Labelled frames on which the precision of 8 bits is compared."""
 
 MOST_SIZES = 4
 """Sizes of pictures that are compared; folders of images may have many."""
@@ -151,8 +158,16 @@ class Chooser:
         calibration = self._calibration() if name == "openvino_int8" else []
         networks = self._networks(name, calibration)
         samples = self._samples(N_INT8_SAMPLES if name == "openvino_int8" else N_SAMPLES)
-        key = digest(name=name, networks=networks, samples=self._named(samples), imgsz=self.imgsz, refiner=self.identity["refiner"])
-        check = self.checks.result(key, lambda out: self._compare(out, name, networks, samples))
+        labelled = Labelled.of(self.project, list(self.sources), N_LABELLED if name == "openvino_int8" else 0)
+        key = digest(
+            name=name,
+            networks=networks,
+            samples=self._named(samples),
+            labelled=[self._named(labelled.frames), labelled.key],
+            imgsz=self.imgsz,
+            refiner=self.identity["refiner"],
+        )
+        check = self.checks.result(key, lambda out: self._compare(out, name, networks, samples, labelled))
         found = json.loads((check / "differences.json").read_text(encoding="utf-8"))
         return Backend(
             name,
@@ -175,6 +190,7 @@ class Chooser:
         model = self._model()
         with one_thread("cpu"):
             model.detector.export(out / "detector.onnx")
+            (out / "detector.json").write_text(json.dumps(model.detector.known(), sort_keys=True), encoding="utf-8")
             if hasattr(model.refiner, "export"):
                 model.refiner.export(out / "refiner.onnx")
             if name == "openvino_int8":
@@ -183,15 +199,17 @@ class Chooser:
                 batches = [model.detector.picture(image, self.imgsz) for image in self._images(calibration)]
                 quantize(out / "detector.onnx", batches, out / "detector.xml", model.detector.exact_operations())
 
-    def _compare(self, out: Path, name: str, networks: str, samples: list[Place]) -> None:
+    def _compare(self, out: Path, name: str, networks: str, samples: list[Place], labelled: Labelled) -> None:
         """Write how far this backend's answers on the sample frames lie from torch's."""
         model = self._model()
         images = list(self._images(samples))
         with one_thread("cpu"):
             expected = [self._answer(model, image, name) for image in images]
+            precise = self._precision(model, labelled)
             use(model, name, self.exported.folder(networks))
             given = [self._answer(model, image, name, boxes) for image, (_, boxes) in zip(images, expected, strict=True)]
-        differences = differences_of(name, [answer for answer, _ in expected], [answer for answer, _ in given])
+            differences = differences_of(name, [answer for answer, _ in expected], [answer for answer, _ in given])
+            differences |= lost(precise, self._precision(model, labelled))
         content = {kind: value if np.isfinite(value) else None for kind, value in differences.items()}
         (out / "differences.json").write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
 
@@ -206,6 +224,13 @@ class Chooser:
             height, width = image.shape[:2]
             answer |= model.refiner.answer(image, boxes if len(boxes) else np.array([[0.0, 0.0, width, height]]))
         return answer, boxes
+
+    def _precision(self, model: "Model", labelled: Labelled) -> dict[str, float]:
+        """Average precision on labelled frames; nothing where there are none."""
+        if not labelled.frames:
+            return {}
+        settings = {"confidence": SAMPLE_CONFIDENCE, "imgsz": self.imgsz, "tiles": None, "batch": 1}
+        return labelled.precision(found_by(model, self._images(labelled.frames), labelled.frames, self.sources, settings))
 
     def _model(self) -> "Model":
         from etholoop.stages.pose_predict import load_model
@@ -225,12 +250,15 @@ class Chooser:
         return sorted(place for _, places in largest for place in spread(places, max(1, n // len(largest))))
 
     def _calibration(self) -> list[Place]:
-        """Sampled frames of the training split, never others.
+        """Sampled and labelled frames of the training split, never others.
 
         Raises:
             EthoLoopError: there are none.
         """
         sampled = tables.read(self.project.frames / "frames.parquet", Frames)
+        labelled = tables.read(self.project.annotations / "labelled_frames.parquet", LabelledFrames)
+        labelled = labelled[labelled["status"] != "unusable"]
+        known = {place for table in (sampled, labelled) for place in zip(table["video_id"], table["frame"], strict=True)}
         splits = tables.read(self.project.splits, Splits)
         train = splits[splits["split"] == "train"]
         spans: dict[str, list[tuple[int, int]]] = {}
@@ -238,21 +266,21 @@ class Chooser:
             spans.setdefault(video_id, []).append((int(start), int(stop)))
         places = [
             (str(video_id), int(frame))
-            for video_id, frame in sorted(zip(sampled["video_id"], sampled["frame"], strict=True))
+            for video_id, frame in sorted(known)
             if any(start <= frame < stop for start, stop in spans.get(video_id, []))
         ]
         if not places:
             raise EthoLoopError(
-                "pose_predict.backend: openvino_int8 is calibrated on sampled frames of train videos, and there are none. Sample frames of "
-                "videos in the train split, or set pose_predict.backend: openvino."
+                "pose_predict.backend: openvino_int8 is calibrated on sampled or labelled frames of train videos, and there are none. "
+                "Sample frames of videos in the train split, or set pose_predict.backend: openvino."
             )
         return spread(places, N_CALIBRATION)
 
-    def _named(self, places: list[Place]) -> list[list[Any]]:
+    def _named(self, places: Sequence[Place]) -> list[list[Any]]:
         """Frames with the digest of the file they are read from."""
         return [[video_id, frame, self.sources[video_id].sha256] for video_id, frame in places]
 
-    def _images(self, places: list[Place]) -> Iterator[np.ndarray]:
+    def _images(self, places: Sequence[Place]) -> Iterator[np.ndarray]:
         by_video: dict[str, list[int]] = {}
         for video_id, frame in places:
             by_video.setdefault(video_id, []).append(frame)
@@ -294,19 +322,34 @@ def share_without(ones: Sequence[Any], others: Sequence[Any]) -> float:
 
 
 def use(model: "Model", name: str, folder: Path) -> None:
-    """Let a backend run the exported networks of a model; torch changes nothing."""
-    if name == "torch":
-        return
-    small = folder / "detector.xml"
-    model.detector.use(backends.open_network(name, small if name == "openvino_int8" else folder / "detector.onnx"))
+    """Let a backend run the exported networks of a model."""
+    model.detector.use(detector_network(name, folder))
     if (folder / "refiner.onnx").is_file():
-        # the refiner stays in 32 bits: it is there for the last tenth of a pixel
-        model.refiner.use(backends.open_network("onnx" if name == "onnx" else "openvino", folder / "refiner.onnx"))
+        model.refiner.use(refiner_network(name, folder))
+
+
+def detector_network(name: str, folder: Path) -> backends.Network:
+    """The exported detector, run by a backend."""
+    return backends.open_network(name, folder / ("detector.xml" if name == "openvino_int8" else "detector.onnx"))
+
+
+def refiner_network(name: str, folder: Path) -> backends.Network:
+    """The exported refiner; it stays in 32 bits, for it is there for the last tenth of a pixel."""
+    return backends.open_network("onnx" if name == "onnx" else "openvino", folder / "refiner.onnx")
+
+
+def exported_detector(detector: str, name: str, folder: Path) -> Any:
+    """The exported detector with all that must be known of it: no checkpoint is read and no torch loaded."""
+    known = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+    return registry.exported("etholoop.modeling.detectors", detector).Finder.of(known, detector_network(name, folder))
 
 
 @contextmanager
 def one_thread(device: str) -> Iterator[None]:
     """On a CPU the last bits of a network's answer depend on the number of threads: one, wherever the work is done."""
+    if "torch" not in sys.modules:  # whatever runs the network, it is not torch, and loading it takes seconds
+        yield
+        return
     import torch
 
     threads = torch.get_num_threads()

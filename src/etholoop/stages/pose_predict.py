@@ -1,9 +1,11 @@
 """pose_predict: the trained model looks at frames → boxes, probabilities of every class, keypoints, embeddings.
 
-Results are kept in pieces of at most 500 frames, so a new video costs one video and a kill one piece. Without a model all tables are empty.
+Results are kept in pieces of at most 250 frames, so a new video costs one video and a kill one piece. Without a model all tables are empty.
 """
 
+import importlib.util
 import json
+import runpy
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
@@ -44,6 +46,9 @@ VERSION = 2
 """To be changed with the meaning of the tables, so that old results in the memo are not used."""
 
 DETECTORS, REFINERS = "etholoop.modeling.detectors", "etholoop.modeling.refiners"
+
+PIECE = 250
+"""Frames of a piece at most: seconds of work, so that no worker waits long for the last one and a kill costs little."""
 
 PREDICT_S = 0.1
 """Rough seconds to predict a frame."""
@@ -137,12 +142,12 @@ def model_identity(project: Project) -> Identity | None:
     refiner_status = read_status(project.refiner_model)
     refiner_identity = None
     if refiner_status["trained"]:
-        version = registry.load(REFINERS, refiner_status["refiner"]).VERSION
+        version = registry.exported(REFINERS, refiner_status["refiner"]).VERSION
         refiner_identity = [refiner_status["refiner"], version, file_digest(project.refiner_model / "weights.pt")]
     return {
         "detector": status["detector"],
         "weights": file_digest(weights),
-        "version": registry.load(DETECTORS, status["detector"]).VERSION,
+        "version": registry.exported(DETECTORS, status["detector"]).VERSION,
         "refiner": refiner_identity,
         # a GPU rounds differently, so its results are kept apart
         "device": best_device(),
@@ -155,16 +160,38 @@ def load_model(project: Project) -> Model | None:
     Raises:
         EthoLoopError: the status says trained, but the weights are missing or another file, or find something else than the skeleton.
     """
-    from etholoop.io.vocabulary import read_skeleton
-
     identity = model_identity(project)
     if identity is None:
         return None
-    device, refiner = identity["device"], None
-    if identity["refiner"]:
-        refiner = registry.load(REFINERS, identity["refiner"][0]).Refiner.load(project.refiner_model / "weights.pt", device)
+    device = identity["device"]
+    refiner = _refiner(project, identity, device) if identity["refiner"] else None
     detector = registry.load(DETECTORS, identity["detector"]).Predictor.load(project.pose_model / "best.pt", device)
-    model = Model(detector, refiner, read_skeleton(project.skeleton), identity)
+    return _checked(Model(detector, refiner, _skeleton(project), identity))
+
+
+def exported_model(project: Project, backend: str, folder: Path) -> Model | None:
+    """Detector and refiner, exported into a folder and run by another backend than torch; None when no detector was trained."""
+    identity = model_identity(project)
+    if identity is None:
+        return None
+    refiner = _refiner(project, identity, "cpu") if identity["refiner"] else None
+    if refiner is not None and (folder / "refiner.onnx").is_file():
+        refiner.use(_pose_backend.refiner_network(backend, folder))
+    detector = _pose_backend.exported_detector(identity["detector"], backend, folder)
+    return _checked(Model(detector, refiner, _skeleton(project), identity))
+
+
+def _refiner(project: Project, identity: Identity, device: str) -> Any:
+    return registry.load(REFINERS, identity["refiner"][0]).Refiner.load(project.refiner_model / "weights.pt", device)
+
+
+def _skeleton(project: Project) -> Skeleton:
+    from etholoop.io.vocabulary import read_skeleton
+
+    return read_skeleton(project.skeleton)
+
+
+def _checked(model: Model) -> Model:
     check_fits(model)
     return model
 
@@ -182,9 +209,21 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 def best_device() -> str:
     """``cuda`` where torch can use one, otherwise ``cpu``."""
+    if "torch" not in sys.modules and _torch_is_for_cpus():
+        return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _torch_is_for_cpus() -> bool:
+    """Whether this build of torch knows no graphics cards; its file of versions says so in no time, importing it takes seconds."""
+    spec = importlib.util.find_spec("torch")
+    versions = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
+    if versions is None or not versions.is_file():
+        return False
+    said = runpy.run_path(str(versions))
+    return all(said.get(kind, "not said") is None for kind in ("cuda", "hip"))
 
 
 def check_fits(model: Model) -> None:
@@ -274,7 +313,7 @@ def predicted(project: Project, identity: Identity, params: Params, wanted: Want
 
     skeleton, sources = read_skeleton(project.skeleton), wanted.sources
     settings = predict_settings(params, skeleton, tile_settings(project, params, sources))
-    pieces = {video_id: chunks(frames) for video_id, frames in sorted(wanted.frames.items())}
+    pieces = {video_id: chunks(frames, PIECE) for video_id, frames in sorted(wanted.frames.items())}
     names = run_names(project, sources, pieces)
     units = []
     for video_id, own in pieces.items():
@@ -339,10 +378,13 @@ def _loaded(root: Path, identity: str, backend: str, networks: str) -> Model:
     Raises:
         EthoLoopError: the weights changed since the stage began.
     """
-    model = load_model(Project(root))
+    project = Project(root)
+    if backend == "torch":
+        model = load_model(project)
+    else:
+        model = exported_model(project, backend, Memo(project.memo, "pose_network").folder(networks))
     if model is None or json.dumps(model.identity, sort_keys=True) != identity:
         raise EthoLoopError(f"{root / 'models'}: the weights changed, or this worker has another kind of device than the stage.")
-    _pose_backend.use(model, backend, Memo(Project(root).memo, "pose_network").folder(networks))
     return model
 
 

@@ -9,8 +9,10 @@ A plug-in file holds:
   ``predict(images, *, confidence, iou, max_detections, imgsz, flip) -> list[Prediction]``.
 
 A ``Predictor`` may have more, and then runs with other backends than torch (:mod:`etholoop.modeling.backends`):
-``export(path)`` as ONNX, ``use(network)`` to run an exported network, ``answer(image, imgsz)``: everything the network says, to compare
-backends, and for 8 bits ``picture(image, imgsz)``: what the network sees, and ``exact_operations()``. Tiles ask for its ``imgsz``.
+``export(path)`` as ONNX, ``known()``: what belongs beside it as JSON, ``use(network)`` to run an exported network,
+``answer(image, imgsz)``: everything the network says, to compare backends, and for 8 bits ``picture(image, imgsz)``: what the network
+sees, and ``exact_operations()``. Tiles ask for its ``imgsz``. ``_<name>_exported.py`` then holds ``VERSION`` and
+``class Finder`` with ``of(known, network)``, which predicts as the ``Predictor`` does and loads no network library.
 """
 
 from typing import Any

@@ -17,15 +17,13 @@ from etholoop.errors import EthoLoopError
 from etholoop.modeling.detectors import _yolo_checkpoint as checkpoint
 from etholoop.modeling.detectors import _yolo_data as data
 from etholoop.modeling.detectors import _yolo_fit as fit
+from etholoop.modeling.detectors._yolo_exported import VERSION
 from etholoop.modeling.detectors._yolo_predict import Predictor
 from etholoop.modeling.detectors._yolo_settings import Params, resolve
 from etholoop.modeling.records import Progress, TrainResult
 from etholoop.schema.skeleton import Skeleton
 
 __all__ = ["VERSION", "Params", "Predictor", "train"]
-
-VERSION = 2
-"""Raise it when the same inputs would give other predictions; it is part of the memo key."""
 
 
 @dataclass(frozen=True)
