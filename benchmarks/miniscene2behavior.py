@@ -1,6 +1,6 @@
 """How fast `etholoop kabr miniscene2behavior` is, as ratios against a plain loop that does for each row what the original is known to do.
 
-    ETHOLOOP_DATA=/somewhere python benchmarks/miniscene2behavior.py [--repeats 3] [--threads 2] [--only reading whole stride long]
+    ETHOLOOP_DATA=/somewhere python benchmarks/miniscene2behavior.py [--repeats 3] [--threads 2] [--only reading whole stride auto long]
 
 The plain loop is ours, written from a description: for each row 16 seeks by OpenCV, each frame turned to RGB, scaled, normalised, then one
 forward pass of one clip with gradients recorded. Both sides read the recorded mini-scenes and the recorded checkpoint (docs/datasets.md),
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PARTS = ("reading", "whole", "stride", "long")
+PARTS = ("reading", "whole", "stride", "auto", "long")
 FOLDER = "miniscene/mini-scenes/source_session_DJI_0101"
 CHECKPOINT = "checkpoint/checkpoint_epoch_00030.pyth"
 STRIDE = 5
@@ -68,6 +68,14 @@ def _stride(arguments: argparse.Namespace) -> None:
     agreement = sum(map(int.__eq__, theirs, ours)) / len(ours)
     print(f"stride {STRIDE}: labels agree in {agreement:.2%} of rows (bar 98 %)")
     _ratio(f"the whole with stride {STRIDE} (bar 20 at 98 % agreement)", found["plain_whole"], found["our_stride"])
+
+
+def _auto(arguments: argparse.Namespace) -> None:
+    found = _take_turns(arguments, "plain_whole", "our_auto")
+    theirs, ours = found["plain_whole"][0]["labels"], found["our_auto"][0]["labels"]
+    agreement = sum(map(int.__eq__, theirs, ours)) / len(ours)
+    print(f"stride auto: labels agree in {agreement:.2%} of rows (bar 98 %); {found['our_auto'][0]['said']}")
+    _ratio("the whole with stride auto (bar 20 at 98 % agreement)", found["plain_whole"], found["our_auto"])
 
 
 def _long(arguments: argparse.Namespace) -> None:
@@ -230,8 +238,24 @@ def our_stride(arguments: argparse.Namespace) -> dict:
     return our_whole(arguments, STRIDE)
 
 
+def our_auto(arguments: argparse.Namespace) -> dict:
+    from etholoop.commands import _miniscene_stride
+    from etholoop.core.refinement import Wish
+    from etholoop.stages import _adaptive_scores  # noqa: F401 - imported before the clock starts
+
+    command, scenes, model = _prepared(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        output, settings = Path(name) / "a.csv", {"batch": 8, "backend": arguments.backend, "devices": ["cpu"]}
+        clock = _Clock()
+        found = _miniscene_stride.label_adaptively(scenes, model, output, wish=Wish(), **settings)
+        command.write(scenes, found.labelled, [], output, None, found)
+        labels = [label for part in found.labelled for label in part.argmax(1).tolist()]
+        return clock.said(len(labels), labels=labels, said=_miniscene_stride.sentence(found.check))
+
+
 CONTESTANTS = {
-    contestant.__name__: contestant for contestant in (plain_reading, plain_whole, plain_long, our_reading, our_long, our_whole, our_stride)
+    contestant.__name__: contestant
+    for contestant in (plain_reading, plain_whole, plain_long, our_reading, our_long, our_whole, our_stride, our_auto)
 }
 
 

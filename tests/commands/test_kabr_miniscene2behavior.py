@@ -117,6 +117,39 @@ def test_probabilities_of_all_classes(folder, weights, tmp_path):
     assert (scores[["track", "frame"]] == table[["track", "frame"]]).all(None)
 
 
+def test_a_stride_that_adapts_itself_says_what_it_did(folder, weights, tmp_path):
+    output = run("--checkpoint", weights, "--miniscene", folder, "--output", tmp_path / "a.csv", "--scores", tmp_path / "a.parquet",
+                 "--stride", "auto", "--agreement", "0.9")  # fmt: skip
+    report, scores = json.loads((tmp_path / "a.stride.json").read_text()), pd.read_parquet(tmp_path / "a.parquet")
+    assert report["rows"] == 15 and report["wanted"] == 0.9 and report["computed"] == scores["computed"].sum()
+    assert "rows were computed" in output and len(rows_of(tmp_path / "a.csv")) == 15
+    run("--checkpoint", weights, "--miniscene", folder, "--output", tmp_path / "b.csv", "--scores", tmp_path / "b.parquet")
+    every = pd.read_parquet(tmp_path / "b.parquet")
+    assert "computed" not in every.columns and not (tmp_path / "b.stride.json").exists()
+    computed = scores["computed"].to_numpy()
+    assert np.abs((scores.filter(like="p_").astype(float) - every.filter(like="p_").astype(float)).to_numpy()[computed]).max() < 1e-3
+
+
+@pytest.mark.parametrize("words", [["--stride", "0"], ["--stride", "often"], ["--stride", "2.5"], ["--stride", "auto", "--agreement", "1"]])
+def test_impossible_strides(folder, weights, tmp_path, words):
+    result = CliRunner().invoke(
+        build_app("kabr_miniscene2behavior"),
+        [
+            "kabr",
+            "miniscene2behavior",
+            "--checkpoint",
+            str(weights),
+            "--miniscene",
+            str(folder),
+            "--output",
+            str(tmp_path / "a.csv"),
+            *words,
+        ],
+    )
+    assert result.exit_code != 0 and isinstance(result.exception, EthoLoopError) and "expected" in str(result.exception)
+    assert not (tmp_path / "a.csv").exists()
+
+
 def test_a_name_with_blanks_stands_in_quotation_marks(folder, weights, tmp_path):
     write_tracks(folder, "DJI 1")
     output = run("--checkpoint", weights, "--miniscene", folder, "--output", tmp_path / "a.csv", "--video", "DJI 1")

@@ -7,7 +7,7 @@ import torch
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.modeling.behaviour import _clip_pixels, x3d
 from etholoop.modeling.behaviour._clip_pixels import PixelRule
-from etholoop.modeling.behaviour._x3d_predict import predictor
+from etholoop.modeling.behaviour._x3d_predict import look_bytes, predictor, single_predictor
 
 RULE = PixelRule(40, mean=(0.4, 0.45, 0.5), std=(0.2, 0.225, 0.25))
 
@@ -50,6 +50,23 @@ def test_clips_of_a_unit(backend, n_frames, n_clips, step):
     assert n_clips == 1 or np.ptp(expected, axis=0).max() > 20 * error, "clips differ by more than the error"
 
 
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_clips_that_share_no_pattern(backend):
+    """Clips in any order, of pictures looked at once, in numbers that fill no batch."""
+    network = network_of(16, "softmax")
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (37, 5, 9, 3), dtype=np.uint8).repeat(8, axis=1).repeat(8, axis=2)[:, :, :71]
+    places = np.sort(rng.integers(0, 37, (5, 16)), axis=1)
+    single = single_predictor(network, RULE, batch=2, backend=backend)
+    looks = single.look(pictures)
+    found = single.judge([looks[own] for own in places])
+    expected = np.concatenate([plain(network, pictures[own], 1, 1) for own in places])
+    assert looks.dtype == np.float32 and looks.nbytes == 37 * look_bytes(network, 40, 71)
+    assert found.shape == (5, 5) and np.abs(found - expected).max() < 1e-5 < np.ptp(expected, axis=0).max() / 20
+    wider = single.look(np.zeros((3, 48, 80, 3), np.uint8))
+    assert len(wider) == 3 and wider.nbytes == 3 * look_bytes(network, 48, 80)
+
+
 def test_pictures_of_another_size_are_compiled_for():
     network = network_of(8, "softmax")
     predict = predictor(network, RULE, n_clips=2, step=1, backend="openvino")
@@ -60,6 +77,8 @@ def test_pictures_of_another_size_are_compiled_for():
 
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
 def test_pictures_smaller_than_the_window_are_refused(backend):
+    with pytest.raises(EthoLoopError, match="pooling window"):
+        single_predictor(network_of(8, "softmax"), RULE, batch=2, backend=backend).look(np.zeros((9, 20, 50, 3), np.uint8))
     with pytest.raises(EthoLoopError, match="pooling window"):
         predictor(network_of(8, "softmax"), RULE, n_clips=2, step=1, backend=backend)(np.zeros((9, 20, 50, 3), np.uint8))
 

@@ -1,5 +1,6 @@
 """`kabr miniscene2behavior` on the recorded mini-scenes: the original's table, byte by byte, and its probabilities (docs/datasets.md)."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,29 @@ def test_a_stride_gives_every_row_and_agrees_at_its_moments(kit, tmp_path):
         assert five.shape == one.shape
         assert np.abs(five[::5] - one[::5]).max() < 1e-5
         assert (five[0] == five[2]).all() and (five[5] == five[3]).all()
+
+
+def test_a_stride_that_adapts_itself(kit, tmp_path):
+    """It judges a part of the frames, says which, and gives the labels of all of them as often as was wanted."""
+    for case in (kit.case("behavior/default_DJI_0101"), kit.case("behavior/default_DJI_0102")):
+        options = options_of(case, kit) | {"--output": str(tmp_path / "a.csv"), "--scores": str(tmp_path / "a.parquet"), "--stride": "auto"}
+        result = CliRunner().invoke(
+            build_app(), ["kabr", "miniscene2behavior", *[word for pair in options.items() for word in pair]], catch_exceptions=False
+        )
+        assert result.exit_code == 0, result.output
+        expected, scores = kit.expected(case), pd.read_parquet(tmp_path / "a.parquet")
+        table = pd.read_csv(tmp_path / "a.csv", sep=" ")
+        report = json.loads((tmp_path / "a.stride.json").read_text())
+        agreement = (table["label"] == expected["label"]).mean()
+        assert report["wanted"] == 0.98 <= agreement and report["low"] <= agreement <= report["high"]
+        assert report["rows"] == len(table) and report["computed"] == scores["computed"].sum() < len(table)
+        assert f"{report['computed']} of {report['rows']} rows were computed" in result.output
+        computed = scores["computed"].to_numpy()
+        found = scores.filter(like="p_").to_numpy(np.float32)
+        assert np.abs(found - expected["prob"])[computed].max() < 1e-3
+        assert (table["label"] == expected["label"])[computed].all()
+        assert np.abs(found[~computed].sum(1) - 1).max() < 5e-3
+        assert not (tmp_path / ".a.csv.partial").exists()
 
 
 def test_stopped_work_goes_on(kit, tmp_path, monkeypatch):

@@ -229,6 +229,38 @@ def test_how_far_a_stride_agrees_is_measured(shared: Project, tmp_path: Path) ->
     assert "stride_agreement" not in loaded(shared, "data/scores/families.json")["families"]["x3d"]
 
 
+def test_a_stride_that_adapts_itself_fills_the_table_and_says_how(tmp_path: Path) -> None:
+    """Every frame has a row; computed ones have the scores of a stride of 1, and lost time has none."""
+    project = world.new_project(tmp_path, splits={"a": "train", "b": "val"})
+    behaviour_dataset.run(project, behaviour_dataset.Params())
+    behaviour_train.run(project, X3D)
+    world.write_tracks(project, ["a", "b"], 2, lost=range(50, 60))
+    behaviour_predict.run(project, behaviour_predict.Params())
+    every = world.read(project, SCORES)
+    assert "computed" not in every.columns
+    behaviour_predict.run(project, behaviour_predict.Params(stride="auto", agreement=0.9, batch=8))
+    table, about = world.read(project, SCORES), loaded(project, "data/scores/families.json")["families"]["x3d"]
+    assert (table[["video_id", "track", "frame"]] == every[["video_id", "track", "frame"]]).all(axis=None) and about["stride"] == 1
+    names = [name for name in table.columns if name.startswith("p_")]
+    difference = np.abs(table[names].astype(float) - every[names].astype(float)).to_numpy()
+    computed = table["computed"].to_numpy()
+    assert difference[computed].max() < 2e-3 and 0 < computed.sum() < len(table)
+    agreement = (table[names].to_numpy().argmax(1) == every[names].to_numpy().argmax(1)).mean()
+    assert agreement >= 0.9 and about["auto_agreement_95"][0] <= agreement <= about["auto_agreement_95"][1]
+    assert about["frames"] == len(table) and about["frames_computed"] == computed.sum() >= about["frames_checked"] >= about["frames_same"]
+    bouts.run(project, bouts.Params(preset="kabr"))
+    before = (project / SCORES).read_bytes()
+    (project / SCORES).unlink()
+    behaviour_predict.run(project, behaviour_predict.Params(stride="auto", agreement=0.9, batch=8))
+    assert (project / SCORES).read_bytes() == before
+
+
+@pytest.mark.parametrize("stride", [0, "often", 2.5])
+def test_impossible_strides_are_refused(stride: Any) -> None:
+    with pytest.raises(ValueError, match="stride"):
+        behaviour_predict.Params(stride=stride)
+
+
 def test_a_lost_animal_has_no_scores_meanwhile(tmp_path: Path) -> None:
     project = world.new_project(tmp_path, splits={"a": "train", "b": "val"})
     behaviour_dataset.run(project, behaviour_dataset.Params())

@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from etholoop.commands import _miniscene_stride
 from etholoop.commands._help import examples
 from etholoop.commands._kabr_group import kabr_group
 
@@ -29,12 +30,15 @@ EXAMPLES = examples(
     "etholoop kabr miniscene2behavior --hub imageomics/x3d-kabr-kinetics --config config.yml "
     "--checkpoint checkpoint_epoch_00075.pyth.zip --miniscene mini-scenes/DJI_0068",
     "etholoop kabr miniscene2behavior --config config.yml --checkpoint weights.pyth --miniscene mini-scenes/DJI_0068",
-    "etholoop kabr miniscene2behavior --checkpoint weights.pyth --miniscene mini-scenes/DJI_0068 --scores scores.parquet --stride 5",
+    "etholoop kabr miniscene2behavior --checkpoint weights.pyth --miniscene mini-scenes/DJI_0068 --scores scores.parquet --stride auto",
     "",
     "The CSV is separated by blanks: video track frame label. frame is that of the source video, label the number of the class.",
     "Labels of a checkpoint trained by SlowFast count in the order of its classes.json; the KABR data set on the Hugging Face hub numbers",
     "the same names by alphabet. --classes checks the order and gives the columns of --scores their names.",
 )
+
+Tool = TypeVar("Tool")
+Result = TypeVar("Result")
 
 KABR = ("Walk", "Graze", "Browse", "Head Up", "Auto-Groom", "Trot", "Run", "Occluded")
 """Classes of the KABR checkpoint in the order of its outputs."""
@@ -55,7 +59,8 @@ def command(  # noqa: PLR0917
     slowfast: bool = typer.Option(False, "--slowfast", help="Accepted and not needed: the network is SlowFast's either way."),
     classes: Path = typer.Option(None, "--classes", help="classes.json, {name: number}, to be checked against the checkpoint."),
     scores: Path = typer.Option(None, "--scores", help="Parquet file for the probabilities of all classes in every frame."),
-    stride: int = typer.Option(1, "--stride", min=1, help="Look at every n-th frame only; the others get the label of the nearest one."),
+    stride: str = typer.Option("1", "--stride", help=_miniscene_stride.HELP),
+    agreement: float = typer.Option(0.98, "--agreement", help="With --stride auto: wanted share of labels that are those of --stride 1."),
     batch: int = typer.Option(8, "--batch", min=1, help="Clips at a time."),
     channel_order: str = typer.Option(
         "compat", "--channel-order", help="compat: as kabr-tools' miniscene2behavior; train: as SlowFast's training loader read pictures."
@@ -65,8 +70,10 @@ def command(  # noqa: PLR0917
 ) -> None:
     """Name the behaviour of each animal in each frame of its mini-scene."""
     from etholoop import runtime
+    from etholoop.core.refinement import Wish
 
     runtime.prepare()
+    every, wish = _miniscene_stride.stride_of(stride), Wish(agreement=agreement)
     scenes = find_scenes(miniscene, video)
     model = load_model(hub, config, checkpoint, channel_order)
     names = class_names(classes, model.network.config.n_classes)
@@ -77,8 +84,13 @@ def command(  # noqa: PLR0917
         rows = sum(len(scene.frames) for scene in scenes.scenes)
         typer.echo(f"{len(scenes.scenes)} mini-scenes of {scenes.video}, {rows} rows → {output}")
         return
-    labelled = label(scenes, model, output, stride=stride, batch=batch, backend=backend, devices=devices)
-    write(scenes, labelled, names, output, scores)
+    if every is None:
+        found = _miniscene_stride.label_adaptively(scenes, model, output, wish=wish, batch=batch, backend=backend, devices=devices)
+        write(scenes, found.labelled, names, output, scores, found)
+        typer.echo(_miniscene_stride.sentence(found.check), err=True)
+    else:
+        labelled = label(scenes, model, output, stride=every, batch=batch, backend=backend, devices=devices)
+        write(scenes, labelled, names, output, scores)
     forget(output)
 
 
@@ -245,11 +257,26 @@ def label(scenes: Scenes, model: Model, output: Path, *, stride: int, batch: int
     Raises:
         FaultsError: mini-scenes with fewer frames than boxes.
     """
-    from concurrent.futures import ThreadPoolExecutor
-    from queue import Queue
-
     from tqdm import tqdm
 
+    indices = indices_of(scenes)
+    key, longest = model_key(model), max((len(scene.frames) for scene in scenes.scenes), default=0)
+    workers = [Worker(model, longest, stride, batch, backend, device, key) for device in devices]
+    with tqdm(total=sum(len(range(0, len(scene.frames), stride)) for scene in scenes.scenes), unit="clip", disable=None) as progress:
+
+        def one(place: int, worker: Worker) -> "np.ndarray":
+            return worker.label(scenes.scenes[place], indices[place], partial_folder(output), progress.update)
+
+        return share_out(one, len(scenes.scenes), workers)
+
+
+def indices_of(scenes: Scenes) -> "list[VideoIndex]":
+    """What the files hold.
+
+    Raises:
+        FaultsError: mini-scenes with fewer frames than boxes.
+        VideoFault: a file that is no video.
+    """
     from etholoop.errors import FaultsError
     from etholoop.io._video_promise import promised_index
 
@@ -263,25 +290,29 @@ def label(scenes: Scenes, model: Model, output: Path, *, stride: int, batch: int
         raise FaultsError(
             str(scenes.scenes[0].path.parent), faults, "Mini-scenes were cut off: make the folder again; nothing was written."
         )
-    workers: Queue[Worker] = Queue()
-    key, longest = model_key(model), max((len(scene.frames) for scene in scenes.scenes), default=0)
-    for device in devices:
-        workers.put(Worker(model, longest, stride, batch, backend, device, key))
-    with (
-        tqdm(total=sum(len(range(0, len(scene.frames), stride)) for scene in scenes.scenes), unit="clip", disable=None) as progress,
-        ThreadPoolExecutor(len(devices)) as pool,
-    ):
+    return indices
 
-        def one(place: int) -> "np.ndarray":
-            worker = workers.get()
-            try:
-                return worker.label(scenes.scenes[place], indices[place], partial_folder(output), progress.update)
-            finally:
-                workers.put(worker)
 
-        places = range(len(scenes.scenes))
-        # in this thread where there is one device, so that a stop is one at once
-        return list(pool.map(one, places)) if len(devices) > 1 else [one(place) for place in places]
+def share_out(work: Callable[[int, Tool], Result], n_jobs: int, tools: list[Tool]) -> list[Result]:
+    """Results of jobs 0 … n − 1, each done with one of the tools as soon as it is free."""
+    from concurrent.futures import ThreadPoolExecutor
+    from queue import Queue
+
+    free: Queue[Tool] = Queue()
+    for tool in tools:
+        free.put(tool)
+
+    def one(job: int) -> Result:
+        tool = free.get()
+        try:
+            return work(job, tool)
+        finally:
+            free.put(tool)
+
+    if len(tools) == 1:
+        return [one(job) for job in range(n_jobs)]  # in this thread, so that a stop is one at once
+    with ThreadPoolExecutor(len(tools)) as pool:
+        return list(pool.map(one, range(n_jobs)))
 
 
 class Worker:
@@ -319,7 +350,7 @@ class Worker:
                 return ((frame, _clip_pixels.scaled(image, self.model.pixels)) for frame, image in reader.read(frames))
 
             moments = np.arange(0, n, self.stride)
-            keep = Keep(folder, _digest(self.key, scene.path.read_bytes(), str(n))[:32])
+            keep = Keep(folder, digest_of(self.key, scene.path.read_bytes(), str(n))[:32])
             found = scores(
                 moments, index.info.n_frames, self.rule, size=self.size, images=images, predict=self.predict, keep=keep, seen=seen
             )
@@ -330,10 +361,10 @@ def model_key(model: Model) -> str:
     """Digest of the weights and of how clips reach them."""
     state = model.network.state_dict()
     tensors = [state[name].cpu().numpy().tobytes() for name in sorted(state)]
-    return _digest(f"{model.network.config} {model.rate} {model.pixels}", *tensors)
+    return digest_of(f"{model.network.config} {model.rate} {model.pixels}", *tensors)
 
 
-def _digest(*parts: str | bytes) -> str:
+def digest_of(*parts: str | bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode() if isinstance(part, str) else part)
@@ -350,20 +381,38 @@ def forget(output: Path) -> None:
     shutil.rmtree(partial_folder(output), ignore_errors=True)
 
 
-def write(scenes: Scenes, labelled: "list[np.ndarray]", names: list[str], output: Path, scores: Path | None) -> None:
-    """Write the CSV, and the probabilities where they are asked for; each all or nothing."""
+def write(  # noqa: PLR0917
+    scenes: Scenes,
+    labelled: "list[np.ndarray]",
+    names: list[str],
+    output: Path,
+    scores: Path | None,
+    adapted: "_miniscene_stride.Adapted | None" = None,
+) -> None:
+    """Write the CSV, the probabilities where they are asked for, and what is known of a stride that adapted itself; each all or nothing."""
+    import numpy as np
+
     from etholoop.io import atomic, tables
 
     if scores is not None:
-        tables.write(score_table(scenes, labelled, names), score_schema(names), scores)
+        table = score_table(scenes, labelled, names)
+        if adapted is not None:
+            table.insert(3, "computed", np.concatenate([np.zeros(0, bool), *adapted.judged]))
+        tables.write(table, score_schema(names, adapted is not None), scores)
+    if adapted is not None:
+        atomic.write_text(_miniscene_stride.report_path(output), _miniscene_stride.report_text(adapted))
     atomic.write_text(output, csv_text(scenes, labelled))
 
 
-def score_schema(names: list[str]) -> Any:
-    """``video``, ``track``, ``frame`` and the probability of each class in float16, p_<class>."""
+def score_schema(names: list[str], adapted: bool = False) -> Any:
+    """``video``, ``track``, ``frame`` and the probability of each class in float16, p_<class>.
+
+    With a stride that adapted itself also whether the row was ``computed`` by the network; if not it was filled in between.
+    """
     import pandera.pandas as pa
 
     columns = {"video": pa.Column(str), "track": pa.Column("int64", pa.Check.ge(0)), "frame": pa.Column("int64", pa.Check.ge(0))}
+    columns |= {"computed": pa.Column(bool)} if adapted else {}
     columns |= {f"p_{name}": pa.Column("float16", pa.Check.in_range(0, 1)) for name in names}
     return pa.DataFrameSchema(columns, strict=True, ordered=True, unique=["track", "frame"])
 

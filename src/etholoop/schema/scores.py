@@ -12,6 +12,9 @@ Scores = pa.DataFrameSchema(
         "video_id": video_id(),
         "track": integer("number of the animal within its video; -1 = the whole picture", pa.Check.ge(WHOLE_VIDEO)),
         "frame": frame(),
+        "computed": pa.Column(
+            bool, required=False, description="with a stride that adapts itself: False = filled in between computed frames"
+        ),
         "^p_.+$": pa.Column(
             "float16", pa.Check.in_range(0, 1), regex=True, required=False, description="probability of each behaviour, p_<behaviour>"
         ),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,16 @@ from pydantic import Field
 
 from etholoop import registry
 from etholoop.core.behaviour_labels import Interval
+from etholoop.core.bouts import MULTICLASS
 from etholoop.core.bouts.lines import lines_of
 from etholoop.core.chunks import chunks
+from etholoop.core.refinement import Check, Wish
 from etholoop.io import atomic, tables
 from etholoop.io.memo import Memo, digest
 from etholoop.params import Section
 from etholoop.project import Project
 from etholoop.schema.scores import WHOLE_VIDEO, Scores
+from etholoop.stages._adaptive_looks import adapted
 from etholoop.stages._animal_pictures import Animals, Followed, animals_of_project, animals_of_source, nearest
 from etholoop.stages._families import Families, read_families, write_families
 from etholoop.stages._map import Unit, map_memo
@@ -40,14 +43,23 @@ FAMILIES = "etholoop.modeling.behaviour.families"
 VERSION = 1
 """Raise it when the same inputs would give other scores; it is part of the memo key."""
 
+AUTO = "auto"
+
+CHECK = "check.json"
+"""Beside the scores of a piece: what is known of the agreement of a stride that adapted itself."""
+
 CLIP_S = 0.05
 """Rough seconds of one core for one clip."""
 
 
 class Params(Section):
-    """``stride``: every so many frames of an animal are looked at; bouts are decided on straight lines between them."""
+    """``stride``: every so many frames of an animal are looked at; bouts are decided on straight lines between them. ``auto``: frames are
+    looked at where it matters and filled in elsewhere, and the table says which (``computed``); see ``core/refinement.py``."""
 
-    stride: int = Field(1, ge=1)
+    stride: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    agreement: float = Field(
+        0.98, ge=0.5, lt=1, description="with stride auto: wanted share of frames whose most probable behaviour is that of a stride of 1"
+    )
     check_stride: int = Field(
         0, ge=0, description="so many frames of each video are looked at one by one too, to measure how far a stride agrees with that"
     )
@@ -65,13 +77,13 @@ def run(project: Project, params: Params) -> None:
     agreements: dict[str, dict[str, Any]] = {}
     with atomic.new_folder(project / "data/scores") as folder:
         for family, about in sorted(trained.items()):
-            table = scores_of(project, params, family, about, animals)
-            agreements[family] = agreement(project, params, family, about, animals=animals, table=table)
+            table, check = scores_of(project, params, family, about, animals)
+            agreements[family] = what_is_known(check) | agreement(project, params, family, about, animals=animals, table=table)
             (folder / family).mkdir()
             tables.write(table, Scores, folder / family / "scores.parquet")
         kept = ("behaviours", "head", "weights_sha256")
         listed: Families = {
-            family: {**{name: about[name] for name in kept}, "stride": params.stride, **agreements[family]}
+            family: {**{name: about[name] for name in kept}, "stride": _stride(params), **agreements[family]}
             for family, about in sorted(trained.items())
         }
         write_families(folder, listed, reason)
@@ -79,13 +91,17 @@ def run(project: Project, params: Params) -> None:
 
 def scores_of(
     project: Project, params: Params, family: str, about: dict[str, Any], animals: dict[str, Animals], *, first: int | None = None
-) -> pd.DataFrame:
-    """Table ``Scores`` of one family, from the memo where nothing that matters has changed; of the ``first`` frames of each video only."""
+) -> tuple[pd.DataFrame, Check]:
+    """Table ``Scores`` of one family, from the memo where nothing that matters has changed; of the ``first`` frames of each video only.
+    And with a stride that adapts itself what is known of its agreement."""
     plugin = registry.load(FAMILIES, family)
     predictor = plugin.Predictor.load(project / f"models/behaviour/{family}/weights.pt")
     identity = {"family": family, "version": plugin.VERSION, "weights": about["weights_sha256"], "device": best_device()}
     identity["backend"] = params.backend
-    options = Options(about["looks_at"]["tracks"], about["looks_at"]["whole"], params.stride, params.batch, first)
+    adapt = params.agreement if params.stride == AUTO else None
+    if adapt is not None:
+        identity["adapt"] = adapt
+    options = Options(about["looks_at"]["tracks"], about["looks_at"]["whole"], _stride(params), params.batch, first, adapt)
     plans = {video_id: plan for video_id, own in sorted(animals.items()) if (plan := plan_of(own, options))}
     pieces = {video_id: chunks(np.unique(np.concatenate([one.moments for one in plan]))) for video_id, plan in plans.items()}
     names = run_names(project, {video_id: animals[video_id].source for video_id in pieces}, pieces)
@@ -101,7 +117,24 @@ def scores_of(
     done = map_memo(memo, units, write_scores, project, what=f"behaviour by {family}", begin=open_to_look, gpu=True)
     parts = [pd.read_parquet(done[unit.key] / "scores.parquet") for unit in units]
     table = pd.concat(parts, ignore_index=True) if parts else empty_scores(predictor.behaviours)
-    return table.sort_values(["video_id", "track", "frame"], ignore_index=True)
+    checks = [done[unit.key] / CHECK for unit in units] if adapt is not None else []
+    check = sum((Check(**json.loads(path.read_text(encoding="utf-8"))) for path in checks), Check())
+    return table.sort_values(["video_id", "track", "frame"], ignore_index=True), check
+
+
+def what_is_known(check: Check) -> dict[str, Any]:
+    """Of a stride that adapted itself: how many frames were computed, and the share of frames that agree with a stride of 1, measured at
+    random ones. Nothing for another stride."""
+    if not check.n:
+        return {}
+    low, high = check.interval
+    known = {"frames": check.n, "frames_computed": check.judged, "frames_checked": check.tried, "frames_same": check.same}
+    return {**known, "auto_agreement": round(check.agreement, 6), "auto_agreement_95": [round(low, 6), round(high, 6)]}
+
+
+def _stride(params: Params) -> int:
+    """Frames from one row of the table to the next."""
+    return 1 if params.stride == AUTO else int(params.stride)
 
 
 def agreement(
@@ -114,8 +147,8 @@ def agreement(
     if params.stride == 1 or not params.check_stride:
         return {}
     each = params.model_copy(update={"stride": 1})
-    whole = scores_of(project, each, family, about, animals, first=params.check_stride)
-    lines = {(line.video_id, line.track): line for line in lines_of(table, about["behaviours"], params.stride)}
+    whole, _ = scores_of(project, each, family, about, animals, first=params.check_stride)
+    lines = {(line.video_id, line.track): line for line in lines_of(table, about["behaviours"], _stride(params))}
     n_same = n_all = 0
     for one in lines_of(whole, about["behaviours"], 1):
         other = lines[one.video_id, one.track].scores[: len(one.scores)]
@@ -138,6 +171,8 @@ class Options:
     batch: int
     first: int | None = None
     """Only moments before this frame."""
+    adapt: float | None = None
+    """Wanted agreement of a stride that adapts itself; None for a fixed one."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +317,9 @@ def _loaded(root: Path, identity: str) -> Any:
 def write_scores(folder: Path, looking: Looking, look: Look) -> None:
     """In a worker: the scores of one piece."""
     behaviours = looking.predictor.behaviours
+    if look.options.adapt is not None:
+        write_adapted(folder, looking, look, look.options.adapt)
+        return
     places, scores = [], []
     with one_thread(look.identity["device"]):
         for batch, clips in batches(looking, look):
@@ -290,6 +328,32 @@ def write_scores(folder: Path, looking: Looking, look: Look) -> None:
     table = empty_scores(behaviours) if not places else _table(look.video_id, places, np.concatenate(scores), behaviours)
     # checked once as a whole; here the types are all that matters
     table.sort_values(["track", "frame"], ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
+
+
+def write_adapted(folder: Path, looking: Looking, look: Look, wanted: float) -> None:
+    """In a worker: the scores of one piece with a stride that adapts itself, and what is known of its agreement."""
+    predictor, later = looking.predictor, looking.oldest_of_later
+    clips = [(one.track, int(moment), frames) for one in looking.clips[look.start] for moment, frames in _rows(one)]
+    table, check = empty_scores(predictor.behaviours).assign(computed=pd.Series(dtype=bool)), Check()
+    if clips:
+        with one_thread(look.identity["device"]):
+            found = adapted(
+                clips,
+                looking,
+                predictor.predict,
+                rate=int(np.gcd.reduce(np.diff(predictor.offsets))) if len(predictor.offsets) > 1 else 1,
+                wish=Wish(agreement=wanted),
+                batch=look.options.batch,
+                exclusive=predictor.head == MULTICLASS,
+                picture_bytes=3 * looking.view.crop_px**2,
+                needed_later=min(later) if later else None,
+            )
+        table, check = _table(look.video_id, found.places, found.scores, predictor.behaviours), found.check
+        table.insert(3, "computed", found.judged)
+    if later:
+        later.pop(0)
+    table.sort_values(["track", "frame"], ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
+    (folder / CHECK).write_text(json.dumps(asdict(check)), encoding="utf-8")
 
 
 def batches(looking: Looking, look: Look) -> Iterator[tuple[list[tuple[int, int]], np.ndarray]]:

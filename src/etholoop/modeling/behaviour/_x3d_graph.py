@@ -38,6 +38,28 @@ def graph(network: X3D, rule: PixelRule, height: int, width: int, *, n_clips: in
     return openvino.Model([made.probabilities(pictures, rule)], [pictures], "x3d")
 
 
+def look_graph(network: X3D, rule: PixelRule, height: int, width: int, n: int) -> Any:
+    """The OpenVINO model of the look at ``n`` single pictures: (n, height, width, 3) uint8 → (n, height / 2, width / 2, channels)."""
+    import openvino
+
+    made = _Graph(network, 1, 1)
+    pictures = made.ops.parameter([n, height, width, 3], np.uint8)
+    # as pictures and not as a clip, which is quicker
+    x = made.ops.transpose(made.values(pictures, rule), whole([0, 3, 1, 2]))
+    x = made.ops.convolution(x, weight_of(network.s1["pathway0_stem"].conv_xy)[:, :, 0], [2, 2], [1, 1], [1, 1], [1, 1])
+    return openvino.Model([made.ops.transpose(x, whole([0, 2, 3, 1]))], [pictures], "x3d")
+
+
+def clip_graph(network: X3D, shape: tuple[int, ...]) -> Any:
+    """The OpenVINO model of everything behind that look, of one clip: (n_frames, *shape) → (1, classes)."""
+    import openvino
+
+    made = _Graph(network, 1, 1)
+    looks = made.ops.parameter([network.config.n_frames, *shape], np.float32)
+    x = made.ops.transpose(made.ops.unsqueeze(looks, whole([0])), whole([0, 4, 1, 2, 3]))
+    return openvino.Model([made.behind_looks(x)], [looks], "x3d")
+
+
 class _Graph:
     """Puts nodes together. Tensors are (clips, channels, time, height, width)."""
 
@@ -49,24 +71,38 @@ class _Graph:
         self.n_frames = network.config.n_frames
 
     def probabilities(self, pictures: Node, rule: PixelRule) -> Node:
-        stem = self.network.s1["pathway0_stem"]
-        looks = self.conv(self.normalised(pictures, rule), weight_of(stem.conv_xy), None, (1, 2, 2), (0, 1, 1))
-        blocks = [block for _, blocks in list(self.network.parts())[1:] for block in blocks]
+        looks = self.looks(pictures, rule)
+        blocks = self.blocks()
         if self.n_frames >= LEAST_FRAMES and self.step <= MOST_STEP and self.n_clips > 1:
-            x = self.shared(looks, blocks[0])
-        else:
-            clips = self.ops.concat([self.cut(looks, self.step * clip, self.n_frames) for clip in range(self.n_clips)], 0)
-            x = self.block(self.ops.relu(self.conv(clips, *folded(stem.conv, stem.bn), padding=(2, 0, 0))), blocks[0])
-        for block in blocks[1:]:
+            return self.behind(self.shared(looks, blocks[0]), blocks[1:])
+        return self.behind_looks(self.ops.concat([self.cut(looks, self.step * clip, self.n_frames) for clip in range(self.n_clips)], 0))
+
+    def looks(self, pictures: Node, rule: PixelRule) -> Node:
+        """The look at single pictures: (1, channels, p, h, w)."""
+        stem = self.network.s1["pathway0_stem"]
+        return self.conv(self.normalised(pictures, rule), weight_of(stem.conv_xy), None, (1, 2, 2), (0, 1, 1))
+
+    def blocks(self) -> list[ResidualBlock]:
+        return [block for _, blocks in list(self.network.parts())[1:] for block in blocks]
+
+    def behind_looks(self, clips: Node) -> Node:
+        """Probabilities from the looks of clips, side by side."""
+        stem = self.network.s1["pathway0_stem"]
+        return self.behind(self.ops.relu(self.conv(clips, *folded(stem.conv, stem.bn), padding=(2, 0, 0))), self.blocks())
+
+    def behind(self, x: Node, blocks: list[ResidualBlock]) -> Node:
+        for block in blocks:
             x = self.block(x, block)
         return self.head(x, self.network.head)
 
     def normalised(self, pictures: Node, rule: PixelRule) -> Node:
         """uint8 (p, h, w, 3) → float32 (1, 3, p, h, w)."""
+        return self.ops.transpose(self.ops.unsqueeze(self.values(pictures, rule), whole([0])), whole([0, 4, 1, 2, 3]))
+
+    def values(self, pictures: Node, rule: PixelRule) -> Node:
+        """uint8 (p, h, w, 3) → float32 of the same shape."""
         x = self.ops.divide(self.ops.convert(pictures, "f32"), np.float32(255))
-        x = self.ops.divide(self.ops.subtract(x, np.array(rule.mean, np.float32)), np.array(rule.std, np.float32))
-        x = self.ops.unsqueeze(x, whole([0]))
-        return self.ops.transpose(x, whole([0, 4, 1, 2, 3]))
+        return self.ops.divide(self.ops.subtract(x, np.array(rule.mean, np.float32)), np.array(rule.std, np.float32))
 
     def shared(self, looks: Node, block: ResidualBlock) -> Node:
         """The rest of the stem and the first block, from the looks at all pictures of the unit (1, channels, p, h, w)."""

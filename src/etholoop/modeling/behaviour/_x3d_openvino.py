@@ -7,8 +7,11 @@ import numpy as np
 import torch
 
 from etholoop.modeling.behaviour._clip_pixels import PixelRule
-from etholoop.modeling.behaviour._x3d_graph import graph
+from etholoop.modeling.behaviour._x3d_graph import clip_graph, graph, look_graph
 from etholoop.modeling.behaviour.x3d import X3D, check_size
+
+LOOKS = 16
+"""Pictures that are looked at together; a graph for a fixed number is several times quicker than one for any."""
 
 
 def is_there() -> bool:
@@ -30,12 +33,50 @@ class Predictor:
         return self._request.infer([pictures])[0].copy()
 
     def _compile(self, shape: tuple[int, ...]) -> None:
-        import openvino
-
         check_size(self.network.config, (self.network.config.n_frames, shape[1], shape[2]))
         model = graph(self.network, self.rule, shape[1], shape[2], n_clips=self.n_clips, step=self.step)
-        # by itself OpenVINO would compute in bfloat16 where the processor has it
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        settings["INFERENCE_NUM_THREADS"] = self.threads or torch.get_num_threads()
-        self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+        self._request = _request(model, self.threads)
         self._size = shape
+
+
+class SinglePredictor:
+    """Any clips, one by one; each picture is looked at once, whatever the number of clips that show it."""
+
+    def __init__(self, network: X3D, rule: PixelRule, *, threads: int | None = None):
+        self.network, self.rule, self.threads = network, rule, threads
+        self._look: Any = None
+        self._judge: Any = None
+        self._size: tuple[int, ...] = ()
+
+    def look(self, pictures: np.ndarray) -> np.ndarray:
+        """Pictures (p, h, w, 3) uint8 → looks (p, …) float32."""
+        if pictures.shape[1:] != self._size:
+            self._compile(pictures.shape[1:])
+        found = []
+        for start in range(0, len(pictures), LOOKS):
+            own = pictures[start : start + LOOKS]
+            n_own = len(own)
+            if n_own < LOOKS:
+                own = np.concatenate([own, np.zeros((LOOKS - n_own, *self._size), np.uint8)])
+            found.append(self._look.infer([own])[0][:n_own].copy())
+        return np.concatenate(found) if len(found) > 1 else found[0]
+
+    def judge(self, clips: list[np.ndarray]) -> np.ndarray:
+        """Looks of clips (n_frames, …) → probabilities (clips, classes)."""
+        return np.concatenate([self._judge.infer([clip])[0] for clip in clips])
+
+    def _compile(self, size: tuple[int, ...]) -> None:
+        check_size(self.network.config, (self.network.config.n_frames, *size[:2]))
+        model = look_graph(self.network, self.rule, size[0], size[1], LOOKS)
+        shape = tuple(model.output(0).get_shape())[1:]
+        self._look, self._judge = _request(model, self.threads), _request(clip_graph(self.network, shape), self.threads)
+        self._size = size
+
+
+def _request(model: Any, threads: int | None) -> Any:
+    import openvino
+
+    # by itself OpenVINO would compute in bfloat16 where the processor has it
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
+    return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()

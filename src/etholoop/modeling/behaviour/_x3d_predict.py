@@ -34,13 +34,45 @@ def predictor(network: X3D, rule: PixelRule, *, n_clips: int, step: int, backend
     Raises:
         EthoLoopError: an unknown backend, or OpenVINO for a GPU.
     """
+    if _by_openvino(backend, device):
+        return _x3d_openvino.Predictor(network, rule, n_clips=n_clips, step=step)
+    return TorchPredictor(network, rule, n_clips=n_clips, step=step, device=device)
+
+
+class SinglePredictor(Protocol):
+    """Any clips: ``look`` at pictures (p, h, w, 3) uint8 → (p, …) float32, once each, then ``judge`` clips of such looks (n_frames, …)
+    → probabilities (clips, classes) float32."""
+
+    def look(self, pictures: np.ndarray) -> np.ndarray: ...
+
+    def judge(self, clips: list[np.ndarray]) -> np.ndarray: ...
+
+
+def single_predictor(network: X3D, rule: PixelRule, *, batch: int, backend: str = "auto", device: str = "cpu") -> SinglePredictor:
+    """A predictor for clips that share no pattern.
+
+    Args:
+        batch: clips that a GPU takes together.
+
+    Raises:
+        EthoLoopError: an unknown backend, or OpenVINO for a GPU.
+    """
+    if _by_openvino(backend, device):
+        return _x3d_openvino.SinglePredictor(network, rule)
+    return TorchSinglePredictor(network, rule, batch=batch, device=device)
+
+
+def look_bytes(network: X3D, height: int, width: int) -> int:
+    """Memory that the look at one picture takes."""
+    return 4 * network.config.stem_width * ((height + 1) // 2) * ((width + 1) // 2)
+
+
+def _by_openvino(backend: str, device: str) -> bool:
     if backend not in BACKENDS:
         raise EthoLoopError(f"backend '{backend}': expected one of {', '.join(BACKENDS)}.")
     if backend == "openvino" and device != "cpu":
         raise EthoLoopError("backend openvino computes on the CPU; use --gpu_num 0, or --backend torch.")
-    if backend == "openvino" or (backend == "auto" and device == "cpu" and _x3d_openvino.is_there()):
-        return _x3d_openvino.Predictor(network, rule, n_clips=n_clips, step=step)
-    return TorchPredictor(network, rule, n_clips=n_clips, step=step, device=device)
+    return backend == "openvino" or (backend == "auto" and device == "cpu" and _x3d_openvino.is_there())
 
 
 class TorchPredictor:
@@ -60,10 +92,14 @@ class TorchPredictor:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             return self._unit(pictures)
 
-    def _unit(self, pictures: np.ndarray) -> np.ndarray:
+    def _looks(self, pictures: np.ndarray) -> torch.Tensor:
+        """(channels, pictures, h, w)."""
         frames = normalised(torch.from_numpy(pictures).to(self.device), self.rule).permute(0, 3, 1, 2).contiguous()
-        conv_xy = self.network.s1["pathway0_stem"].conv_xy
-        looks = conv_xy(frames.transpose(0, 1)[None])[0]  # (channels, pictures, h, w)
+        looks: torch.Tensor = self.network.s1["pathway0_stem"].conv_xy(frames.transpose(0, 1)[None])[0]
+        return looks
+
+    def _unit(self, pictures: np.ndarray) -> np.ndarray:
+        looks = self._looks(pictures)
         clips = [self._clips(looks[:, places].transpose(0, 1).contiguous()) for places in self.places.split(self.at_once)]
         return torch.cat(clips).cpu().numpy()
 
@@ -74,3 +110,27 @@ class TorchPredictor:
             for block in blocks if name != "s1" else []:
                 x = block(x)
         return probabilities(self.network.head(x)[0], self.network.config.head_act)
+
+
+class TorchSinglePredictor(TorchPredictor):
+    """By torch, clips that share no pattern."""
+
+    def __init__(self, network: X3D, rule: PixelRule, *, batch: int, device: str = "cpu"):
+        super().__init__(network, rule, n_clips=batch, step=1, device=device)
+
+    @torch.inference_mode()
+    def look(self, pictures: np.ndarray) -> np.ndarray:
+        """Pictures (p, h, w, 3) uint8 → looks (p, channels, h', w') float32."""
+        check_size(self.network.config, (self.network.config.n_frames, *pictures.shape[1:3]))
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            return self._looks(pictures).transpose(0, 1).contiguous().cpu().numpy()
+
+    @torch.inference_mode()
+    def judge(self, clips: list[np.ndarray]) -> np.ndarray:
+        """Looks of clips (n_frames, …) → probabilities (clips, classes)."""
+        found = []
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            for start in range(0, len(clips), self.at_once):
+                looks = torch.from_numpy(np.stack(clips[start : start + self.at_once])).to(self.device)
+                found.append(self._clips(looks.transpose(1, 2).contiguous()).cpu().numpy())
+        return np.concatenate(found)
