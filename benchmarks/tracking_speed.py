@@ -25,17 +25,21 @@ PIECE = 2000
 
 
 def long_video(n_detections: int, n_animals: int) -> DetectionFrames:
-    """Detections of a long video: pieces of a simulation one after another, without keypoints copied more than once."""
-    parts, n, piece = [], 0, 0
+    """Detections of a long video: pieces of a simulation one after another, each put into place as it comes."""
+    names = ("frame", "box", "confidence", "species", "instance", "keypoints")
+    columns: dict[str, np.ndarray] = {}
+    n = pieces = 0
     while n < n_detections:
-        parts.append(lookalikes(piece, n_animals, PIECE).detections)
-        n += parts[-1].n
-        piece += 1
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in ("box", "confidence", "species", "instance", "keypoints")
-    }
-    frame = np.concatenate([part.frame + number * PIECE for number, part in enumerate(parts)])
-    return DetectionFrames(frame=frame, n_frames=PIECE * len(parts), n_animals=n_animals, **joined)
+        part = lookalikes(pieces, n_animals, PIECE).detections
+        part = replace(part, frame=part.frame + pieces * PIECE)
+        for name in names:
+            values = getattr(part, name)
+            if name not in columns:
+                columns[name] = np.empty((n_detections, *values.shape[1:]), values.dtype)
+            columns[name][n : n + len(values)] = values[: n_detections - n]
+        n += part.n
+        pieces += 1
+    return DetectionFrames(n_frames=PIECE * pieces, n_animals=n_animals, **columns)
 
 
 def seconds(frames: DetectionFrames, rounds: int) -> list[float]:

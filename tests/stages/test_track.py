@@ -64,7 +64,7 @@ def contents(project):
 def test_no_predictions_are_a_state(project):
     track.run(project, track.Params())
     assert all(table.empty for table in outputs(project).values())
-    assert status(project) == {"edits": 0, "edits_not_applied": {}, "not_tracked": []}
+    assert status(project) == {"edits": 0, "edits_not_applied": {}, "identity_estimated": {}, "not_tracked": []}
 
 
 def test_each_animal_is_one_track(project):
@@ -73,6 +73,8 @@ def test_each_animal_is_one_track(project):
     table = outputs(project)["tracks"]
     assert table.groupby(["video_id", "track"]).size().tolist() == [100, 100, 90, 90]
     assert (table.groupby(["video_id", "track"])["y_min"].nunique() == 1).all()
+    sure = {"share_right": 1.0, "exchanges_expected": 0.0}
+    assert status(project)["identity_estimated"] == {"cage1": sure, "cage2": sure}
     names = outputs(project)["names"]
     assert (
         names[["start_frame", "stop_frame", "n_detected", "n_interpolated"]].to_numpy().tolist()

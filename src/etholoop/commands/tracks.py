@@ -74,18 +74,21 @@ def risks(
     share: float = typer.Option(0.05, min=0, max=1, help="Show as many as cover this share of the frames."),
     csv: bool = typer.Option(False, "--csv", help="As CSV, for other programs."),
 ) -> None:
-    """The review queue: the most doubtful places first."""
-    from etholoop.core.tracking.identity_accuracy import first_share
+    """The review queue: the most doubtful places first, and how right identities are by its own estimate, without truth."""
+    from etholoop.core.tracking.identity_accuracy import estimated, first_share
     from etholoop.project import find_project
 
     tracks, names, doubtful = _tables(find_project())
     chosen = _chosen(video_ids, names)
     doubtful = doubtful[doubtful["video_id"].isin(chosen)].sort_values(["risk", "video_id", "frame"], ascending=[False, True, True])
     n_frames = int(tracks[tracks["video_id"].isin(chosen)].drop_duplicates(["video_id", "frame"]).shape[0])
-    doubtful = first_share(doubtful, share * n_frames)
     if csv:
-        typer.echo(doubtful.to_csv(index=False), nl=False)
+        typer.echo(first_share(doubtful, share * n_frames).to_csv(index=False), nl=False)
         return
+    for video_id in chosen:
+        sure = estimated(tracks[tracks["video_id"] == video_id], doubtful[doubtful["video_id"] == video_id])
+        typer.echo(f"{video_id}: estimated {sure.accuracy:.2%} of identities right, {sure.n_switches:.1f} exchanges expected")
+    doubtful = first_share(doubtful, share * n_frames)
     for row in doubtful.itertuples(index=False):
         typer.echo(f"{row.risk:5.2f}  {row.video_id} frame {row.frame}: tracks {row.track_a} and {row.track_b} ({row.reasons})")
     if doubtful.empty:

@@ -19,6 +19,7 @@ from pydantic import Field
 from etholoop import registry
 from etholoop.core.tracking import edits as editing
 from etholoop.core.tracking.detections import DetectionFrames
+from etholoop.core.tracking.identity_accuracy import estimated
 from etholoop.core.tracking.risks import risks_of
 from etholoop.errors import EthoLoopError
 from etholoop.io import atomic, pose_tables, tables, track_edits
@@ -89,7 +90,14 @@ def run(project: Project, params: Params) -> None:
             rows = [tables.read(part / f"{name}.parquet", schema) for part in parts]
             table = pd.concat(rows, ignore_index=True) if rows else tables.empty(schema)
             tables.write(table, schema, folder / f"{name}.parquet")
-        status = {"edits": len(edits), "edits_not_applied": dict(sorted(lost.items())), "not_tracked": told}
+        status = {
+            "edits": len(edits),
+            "edits_not_applied": dict(sorted(lost.items())),
+            "identity_estimated": {
+                job.video_id: json.loads((part / "identity.json").read_text("utf-8")) for job, part in zip(jobs, parts, strict=True)
+            },
+            "not_tracked": told,
+        }
         (folder / "status.json").write_text(json.dumps(status, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -197,6 +205,9 @@ def write_tracks(folder: Path, job: Job, skeleton: Skeleton, edits: list[editing
         table = table.assign(video_id=pd.Series([job.video_id] * len(table), dtype="str", index=table.index))
         tables.write(tables.typed(table, schema), schema, folder / f"{name}.parquet")
     (folder / "lost.json").write_text(json.dumps(applied.lost, sort_keys=True), encoding="utf-8")
+    sure = estimated(applied.tracks, risks)
+    figures = {"share_right": round(sure.accuracy, 4), "exchanges_expected": round(sure.n_switches, 2)}
+    (folder / "identity.json").write_text(json.dumps(figures, sort_keys=True), encoding="utf-8")
 
 
 def names_of(applied: editing.Applied) -> pd.DataFrame:

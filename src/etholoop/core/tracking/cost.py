@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from etholoop.core.tracking.chains import after_of, velocities
@@ -58,7 +59,7 @@ class Scene:
     side: Floats
     points: NDArray[np.float32] | None
     size_px: float
-    species: NDArray[np.int64]
+    species: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ def scene_of(frames: DetectionFrames, least_confidence: float = 0.05) -> Scene:
         points[frames.keypoints[:, :, 2] < least_confidence] = np.nan
     side = np.maximum(box[:, 2:] - box[:, :2], 1.0)
     centre = (box[:, :2] + box[:, 2:]) / 2
-    codes = np.unique(frames.species.astype(str), return_inverse=True)[1] if frames.n else np.zeros(0, dtype=np.int64)
+    codes = pd.factorize(frames.species)[0] if frames.n else np.zeros(0, dtype=np.int64)
     size = float(np.median(np.sqrt(side.prod(1)))) if frames.n else 1.0
-    return Scene(frames.frame / frames.step, centre, box, side, points, size, codes.astype(np.int64))
+    return Scene(frames.frame / frames.step, centre, box, side, points, size, codes.astype(np.int32))
 
 
 def first_model(scene: Scene, distance: Floats) -> Model:

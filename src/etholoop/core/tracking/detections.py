@@ -57,7 +57,8 @@ def track_table(  # noqa: PLR0917 (one column each)
     order = np.lexsort((frame, track))
     columns = {name: box[order, column] for column, name in enumerate(("x_min", "y_min", "x_max", "y_max"))}
     found = instance[order] != NO_INSTANCE
-    state = np.where(found, DETECTED, INTERPOLATED)
+    # names as objects are pointers; as an array of text each would take its full length
+    state = np.array([INTERPOLATED, DETECTED], dtype=object)[found.astype(np.int64)]
     return pd.DataFrame(
         {
             "track": track[order].astype("int64"),

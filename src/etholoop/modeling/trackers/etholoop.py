@@ -46,19 +46,19 @@ def _used(frames: DetectionFrames, settings: Params) -> DetectionFrames:
 
 
 def _table(frames: DetectionFrames, number: NDArray[np.int64], kept: NDArray[np.int64], limit: int) -> pd.DataFrame:
-    frame, box, species = frames.frame[kept], frames.box[kept], frames.species[kept].astype(str)
+    frame, box = frames.frame[kept], frames.box[kept]
     between, between_frame, between_box = filled(number, frame, box, limit, frames.step)
-    names, codes = np.unique(species, return_inverse=True)
+    codes, names = pd.factorize(frames.species[kept], sort=True)
     # the species of a track is what most of its detections say
     votes = np.zeros((int(number.max()) + 1 if len(number) else 0, len(names)), dtype=np.int64)
     np.add.at(votes, (number, codes), 1)
-    filling = names[votes.argmax(1)[between]] if len(between) else np.zeros(0, dtype=object)
+    filling = votes.argmax(1)[between] if len(between) else np.zeros(0, dtype=np.int64)
     nothing = np.full(len(between), -1, dtype=np.int64)
     return track_table(
         np.concatenate([number, between]),
         np.concatenate([frame, between_frame]),
         np.concatenate([box, between_box]),
-        np.concatenate([species, filling]).astype(object),
+        np.asarray(names, dtype=object)[np.concatenate([codes, filling])],
         np.concatenate([frames.confidence[kept], np.full(len(between), np.nan)]),
         np.concatenate([frames.instance[kept], nothing]),
     )
