@@ -123,6 +123,7 @@ def run_child(name: str, project: Path, imgsz: int) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{name} ended with status {done.returncode}:\n{done.stderr[-3000:]}")
+    print(f"{name}: {done.stdout.splitlines()[-1]}", file=sys.stderr, flush=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -175,6 +175,10 @@ def test_eight_bits_are_calibrated_on_train_frames_only(project: Project, monkey
     said = predict(project, backend="openvino_int8")
     assert (said["backend"], said["n_calibration_frames"]) == ("openvino_int8", 2)
     assert seen[0] == [("a", 0), ("a", 7)]  # b judges
+    shutil.rmtree(project.memo / "pose_backend")  # compare again
+    monkeypatch.setattr(_pose_backend, "lost", lambda before, after: {"box_ap_lost": 0.02})
+    with pytest.raises(EthoLoopError, match=r"openvino_int8 does not answer as torch does.* box_ap_lost differs by 0.02, at most 0.01"):
+        predict(project, backend="openvino_int8")
 
 
 def test_eight_bits_without_train_frames(project: Project) -> None:
@@ -263,6 +267,11 @@ def long(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     return project
 
 
+def begun(folder: Path, *, finished: bool) -> bool:
+    """Whether a step has begun to write a result, or has finished one (before that its name begins with a dot)."""
+    return folder.is_dir() and any(not (finished and path.name.startswith(".")) for path in folder.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch", "openvino", "onnx"])
 def test_a_kill_in_the_middle_of_a_video_changes_no_byte_and_costs_one_piece(long: Project, tmp_path: Path, backend: str) -> None:
@@ -271,12 +280,14 @@ def test_a_kill_in_the_middle_of_a_video_changes_no_byte_and_costs_one_piece(lon
         shutil.copytree(long.root, project.root, ignore=shutil.ignore_patterns(".memo"))
     assert start(whole, backend, "serial").wait(timeout=600) == 0
     memo = killed.memo / "pose_predict"
-    program, patience = start(killed, backend, "serial"), time.monotonic() + 300
-    while not (memo.is_dir() and any(not path.name.startswith(".") for path in memo.iterdir())) and time.monotonic() < patience:
-        assert program.poll() is None
-        time.sleep(0.005)
-    program.kill()
-    program.wait()
+    moments = [memo] if backend == "torch" else [killed.memo / "pose_network", killed.memo / "pose_backend", memo]
+    for folder in moments:  # while networks are exported, while they are compared, and in the middle of the video
+        program, patience = start(killed, backend, "serial"), time.monotonic() + 300
+        while not begun(folder, finished=folder == memo) and time.monotonic() < patience:
+            assert program.poll() is None
+            time.sleep(0.005)
+        program.kill()
+        program.wait()
     finished = {path.name: path.stat().st_mtime_ns for path in memo.iterdir() if (path / ".complete.json").is_file()}
     assert 0 < len(finished) < len(units(whole))
     assert start(killed, backend, "processes:2").wait(timeout=600) == 0  # goes on, with another number of workers

@@ -87,22 +87,22 @@ class TrackPen:
         cv2.polylines(image, lines, False, self.colour(track), width, cv2.LINE_AA, BITS)
 
     def _skeleton(self, image: np.ndarray, points: NDArray[np.float64], colour: Colour, width: int) -> None:
-        seen: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=1))
-        for first, second in self.edges:
-            if seen[first] and seen[second]:
-                _line(image, points[first], points[second], colour, width)
-        for index in np.flatnonzero(seen):
-            x, y = _fixed(points[index])
-            cv2.circle(image, (x, y), (3 * width + 1) << BITS, RIM, -1, cv2.LINE_AA, BITS)
-            cv2.circle(image, (x, y), (3 * width) << BITS, OKABE_ITO[index % len(OKABE_ITO)], -1, cv2.LINE_AA, BITS)
+        seen: list[bool] = np.isfinite(points).all(axis=1).tolist()
+        places = _fixed(np.nan_to_num(points))
+        _lines(image, [places[[first, second]] for first, second in self.edges if seen[first] and seen[second]], colour, width)
+        for index, place in enumerate(places.tolist()):
+            if seen[index]:
+                cv2.circle(image, place, (3 * width + 1) << BITS, RIM, -1, cv2.LINE_AA, BITS)
+                cv2.circle(image, place, (3 * width) << BITS, OKABE_ITO[index % len(OKABE_ITO)], -1, cv2.LINE_AA, BITS)
 
 
 def _box(image: np.ndarray, box: NDArray[np.float64], colour: Colour, width: int, sure: bool) -> None:
-    x_min, y_min, x_max, y_max = np.clip(box, -LIMIT, LIMIT)
+    x_min, y_min, x_max, y_max = np.clip(box, -LIMIT, LIMIT).tolist()
     corners = np.array([(x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max), (x_min, y_min)])
-    for start, stop in pairwise(corners):
-        for first, second in [(start, stop)] if sure else _dashes(start, stop, 8.0 * width):
-            _line(image, first, second, colour, width)
+    if sure:
+        _lines(image, [_fixed(corners)], colour, width)
+        return
+    _lines(image, [_fixed(np.array(dash)) for side in pairwise(corners) for dash in _dashes(*side, 8.0 * width)], colour, width)
 
 
 def _dashes(start: np.ndarray, stop: np.ndarray, length: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -111,10 +111,10 @@ def _dashes(start: np.ndarray, stop: np.ndarray, length: float) -> list[tuple[np
     return [(start + (stop - start) * a, start + (stop - start) * b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _line(image: np.ndarray, start: np.ndarray, stop: np.ndarray, colour: Colour, width: int) -> None:
-    ends = _fixed(start), _fixed(stop)
+def _lines(image: np.ndarray, lines: Sequence[NDArray[np.int32]], colour: Colour, width: int) -> None:
+    """Rims of all lines, then the lines: one call of OpenCV each, for calls take longer than strokes."""
     for shade, thickness in ((RIM, width + 2), (colour, width)):
-        cv2.line(image, ends[0].tolist(), ends[1].tolist(), shade, thickness, cv2.LINE_AA, BITS)
+        cv2.polylines(image, list(lines), False, shade, thickness, cv2.LINE_AA, BITS)
 
 
 def _text(image: np.ndarray, text: str, corner: np.ndarray, colour: Colour, width: int) -> None:
