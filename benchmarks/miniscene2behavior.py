@@ -90,7 +90,7 @@ def _take_turns(arguments: argparse.Namespace, *names: str) -> dict[str, list[di
         for name in names:
             command = [sys.executable, __file__, "--child", name, "--threads", str(arguments.threads), "--backend", arguments.backend]
             command += ["--long-scene", arguments.long_scene]
-            environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
+            environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "ETHOLOOP_DECODER_THREADS": str(arguments.threads)}
             answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
             found[name].append(json.loads(answer.splitlines()[-1]))
     return found
@@ -161,7 +161,7 @@ def _prepared(arguments: argparse.Namespace) -> tuple:
     runtime.prepare()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
-    from etholoop.io import _video_promise, video  # noqa: F401 - imported before the clock starts
+    from etholoop.io import _video_forward, _video_promise, video  # noqa: F401 - imported before the clock starts
     from etholoop.modeling.behaviour import _x3d_predict  # noqa: F401
 
     if arguments.backend != "torch":
@@ -193,19 +193,18 @@ def plain_long(arguments: argparse.Namespace) -> dict:
     return clock.said(LONG_ROWS)
 
 
-def _read_ours(path: Path, n_rows: int, model: object) -> None:
+def _read_ours(path: Path, n_rows: int, model: object, threads: int) -> None:
     import numpy as np
 
     from etholoop.core import clips
+    from etholoop.io._video_forward import forward
     from etholoop.io._video_promise import promised_index
-    from etholoop.io.video import VideoReader
     from etholoop.modeling.behaviour._clip_pixels import scaled
 
     index, rule = promised_index(path), clips.ClipRule(16, 5)
     plan = clips.units(np.arange(n_rows), index.info.n_frames, rule, 8)
-    with VideoReader(path, index) as reader:
-        images = ((frame, scaled(image, model.pixels)) for frame, image in reader.read(clips.frames_needed(plan).tolist()))  # type: ignore[attr-defined]
-        n_clips = sum(len(unit.moments) for unit, _ in clips.windows(plan, images))
+    images = forward(path, index, clips.frames_needed(plan).tolist(), lambda image: scaled(image, model.pixels), threads)  # type: ignore[attr-defined]
+    n_clips = sum(len(unit.moments) for unit, _ in clips.windows(plan, images))
     assert n_clips == n_rows
 
 
@@ -213,14 +212,14 @@ def our_reading(arguments: argparse.Namespace) -> dict:
     _, scenes, model = _prepared(arguments)
     clock = _Clock()
     for scene in scenes.scenes:
-        _read_ours(scene.path, len(scene.frames), model)
+        _read_ours(scene.path, len(scene.frames), model, arguments.threads)
     return clock.said(sum(len(scene.frames) for scene in scenes.scenes))
 
 
 def our_long(arguments: argparse.Namespace) -> dict:
     _, _, model = _prepared(arguments)
     clock = _Clock()
-    _read_ours(Path(arguments.long_scene), LONG_FRAMES, model)
+    _read_ours(Path(arguments.long_scene), LONG_FRAMES, model, arguments.threads)
     return clock.said(LONG_FRAMES)
 
 

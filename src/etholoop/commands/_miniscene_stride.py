@@ -1,7 +1,7 @@
 """``--stride`` of ``etholoop kabr miniscene2behavior``: how it is written, and labelling with one that adapts itself."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,15 +149,10 @@ def sentence(check: "Check") -> str:
 
 
 def _scaled_images(path: Path, index: "VideoIndex", pixels: "PixelRule") -> "Callable[[list[int]], Iterable[tuple[int, np.ndarray]]]":
-    from etholoop.io.video import VideoReader
+    from etholoop.io._video_forward import forward
     from etholoop.modeling.behaviour._clip_pixels import scaled
 
-    def images(frames: list[int]) -> "Iterator[tuple[int, np.ndarray]]":
-        with VideoReader(path, index) as reader:
-            for frame, image in reader.read(frames):
-                yield frame, scaled(image, pixels)
-
-    return images
+    return lambda frames: forward(path, index, frames, lambda image: scaled(image, pixels))
 
 
 def _groups(indices: "list[VideoIndex]", films: "list[Film]", model: "Model", rule: Any) -> "list[tuple[list[Part], bool]]":

@@ -339,21 +339,18 @@ class Worker:
         import numpy as np
 
         from etholoop.core import clips
-        from etholoop.io.video import VideoReader
-        from etholoop.modeling.behaviour import _clip_pixels
+        from etholoop.io._video_forward import forward
+        from etholoop.modeling.behaviour._clip_pixels import scaled
         from etholoop.stages._clip_scores import Keep, scores
 
         n = len(scene.frames)
-        with VideoReader(scene.path, index) as reader:
 
-            def images(frames: list[int]) -> "Iterator[tuple[int, np.ndarray]]":
-                return ((frame, _clip_pixels.scaled(image, self.model.pixels)) for frame, image in reader.read(frames))
+        def images(frames: list[int]) -> "Iterator[tuple[int, np.ndarray]]":
+            return forward(scene.path, index, frames, lambda image: scaled(image, self.model.pixels))
 
-            moments = np.arange(0, n, self.stride)
-            keep = Keep(folder, digest_of(self.key, scene.path.read_bytes(), str(n))[:32])
-            found = scores(
-                moments, index.info.n_frames, self.rule, size=self.size, images=images, predict=self.predict, keep=keep, seen=seen
-            )
+        moments = np.arange(0, n, self.stride)
+        keep = Keep(folder, digest_of(self.key, scene.path.read_bytes(), str(n))[:32])
+        found = scores(moments, index.info.n_frames, self.rule, size=self.size, images=images, predict=self.predict, keep=keep, seen=seen)
         return found[clips.nearest_moment(n, self.stride)]
 
 
