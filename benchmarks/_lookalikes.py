@@ -25,7 +25,7 @@ def lookalikes(seed: int, n_animals: int = 4, n_frames: int = 1500) -> Sequence:
     import pandas as pd
 
     rng = np.random.default_rng(seed)
-    centre, heading = _ways(rng, n_animals, n_frames)
+    centre, heading = ways(rng, n_animals, n_frames)
     box = _boxes(centre, heading)
     rows = [(animal, frame, *box[frame, animal]) for frame in range(n_frames) for animal in range(n_animals)]
     truth = pd.DataFrame(rows, columns=["track", "frame", *BOX])
@@ -50,7 +50,7 @@ def lookalikes(seed: int, n_animals: int = 4, n_frames: int = 1500) -> Sequence:
     return Sequence("lookalikes", FPS, SIDE_PX, SIDE_PX, truth, detections, animal[order].astype(np.int64))
 
 
-def _ways(rng: np.random.Generator, n: int, n_frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def ways(rng: np.random.Generator, n: int, n_frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Centres (frames, n, 2) and headings (frames, n): they turn smoothly, stop now and then, and keep to the middle."""
     centre, heading = np.zeros((n_frames, n, 2)), np.zeros((n_frames, n))
     place = rng.uniform(0.25, 0.75, (n, 2)) * SIDE_PX
