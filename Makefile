@@ -4,15 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test install lint gc help
+.PHONY: demo demo-behaviour test install lint gc help
 
 help:
 	@echo "make demo   two cycles of label, train, predict, select on rendered videos, in ./demo"
+	@echo "make demo-behaviour   behaviour models from videos to bouts on rendered videos, in ./demo-behaviour"
 	@echo "make test   all checks: style, types, rooms, tests"
 	@echo "make gc     free DVC's cache of what no commit, branch or tag uses"
 
 demo: $(STAMP)
 	$(BIN)/etholoop demo
+
+demo-behaviour: $(STAMP)
+	$(BIN)/etholoop demo-behaviour
 
 test: lint
 	$(BIN)/python -m pytest

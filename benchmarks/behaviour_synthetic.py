@@ -4,7 +4,7 @@ Sessions of the demo's world, three mice each, with other arenas, coats and came
 behaviour_dataset, behaviour_train, behaviour_predict, bouts and behaviour_evaluate do the work. Tracks are true, boxes are a little
 wrong, as a detector's are: this judges behaviour models and not tracking. Everything is made up and says so.
 
-    python benchmarks/behaviour_synthetic.py --append benchmarks/RESULTS.md
+    python benchmarks/behaviour_synthetic.py --family motion x3d --append benchmarks/RESULTS.md
 """
 
 import argparse
@@ -37,12 +37,13 @@ SCENE = (96, 96)
 
 BOX_ERROR_PX = 1.0
 
-SETTINGS: dict[str, Any] = {
+X3D: dict[str, Any] = {
     **{"size": "xs", "n_frames": 6, "every": 3, "crop_px": 80, "width_factor": 1.0, "depth_factor": 1.0, "dim_c5": 256, "dropout": 0.3},
     **{"epochs": 20, "epoch_steps": 40, "batch": 8, "lr": 0.003, "balance": 0.8, "patience": 6, "threads": 1},
     # from above, and no behaviour has a side
     **{"flip": 0.5, "flipud": 0.5, "rot90": 0.75, "degrees": 45.0, "recolour": 0.3, "fit": "crop"},
 }
+SETTINGS: dict[str, dict[str, Any]] = {"x3d": X3D, "motion": {"every": 2}}
 
 
 def main() -> None:
@@ -51,20 +52,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         project = world(Path(folder) / "project", options)
         trained = Clock()
-        settings = {"x3d": {**SETTINGS, **options.settings}}
+        settings = {name: {**SETTINGS[name], **options.settings.get(name, {})} for name in options.family}
         behaviour_dataset.run(project, behaviour_dataset.Params())
-        behaviour_train.run(project, behaviour_train.Params(families=("x3d",), settings=settings))
+        behaviour_train.run(project, behaviour_train.Params(families=tuple(options.family), settings=settings))
         text = [f"Training: {trained}."]
         predicted = Clock()
         behaviour_predict.run(project, behaviour_predict.Params(stride=options.stride))
-        n_scores = len(pd.read_parquet(project / "data/scores/x3d/scores.parquet"))
+        n_scores = len(pd.read_parquet(project / f"data/scores/{options.family[0]}/scores.parquet"))
         text.append(f"Prediction of {n_scores} clips: {predicted}.")
         for preset in ("kabr", "deepethogram", "etholoop"):
             bouts.run(project, bouts.Params(preset=preset))
             behaviour_evaluate.run(project, behaviour_evaluate.Params(n_bootstrap=500))
-            text.append(
-                line(preset, json.loads((project / "metrics/behaviour.json").read_text(encoding="utf-8"))["families"]["x3d"]["test"])
-            )
+            found = json.loads((project / "metrics/behaviour.json").read_text(encoding="utf-8"))["families"]
+            text += [line(f"{family}, {preset}", found[family]["test"]) for family in options.family]
     text.append(f"All: {clock}.")
     print("\n".join(text))
     if options.append:
@@ -80,7 +80,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=750, help="frames of each session, 25 a second")
     parser.add_argument("--stride", type=int, default=3)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--settings", type=json.loads, default={}, help="changes to the settings of x3d, as JSON")
+    parser.add_argument("--family", nargs="+", default=["motion"], choices=sorted(SETTINGS), help="families to judge")
+    parser.add_argument("--settings", type=json.loads, default={}, help="changes by family, as JSON")
     parser.add_argument("--work", type=Path, help="folder for the project, removed at the end")
     parser.add_argument("--append", type=Path, help="file that the text is added to")
     return parser.parse_args()

@@ -11,12 +11,14 @@ from etholoop import runtime
 runtime.prepare()
 
 from etholoop.errors import EthoLoopError, FaultsError  # noqa: E402 - the runtime comes first
-from etholoop.modeling.behaviour import _linear_model, _motion_clips  # noqa: E402
+from etholoop.modeling.behaviour import _motion_classifier, _motion_clips  # noqa: E402
 from etholoop.modeling.behaviour import _motion_pairs as pairs  # noqa: E402
+from etholoop.modeling.behaviour._motion_classifier import Examples, candidates, choose  # noqa: E402
 from etholoop.modeling.behaviour._motion_examples import chosen_frames, clips_of_strip  # noqa: E402
 from etholoop.modeling.behaviour._motion_pairs import Look, of_pair, part  # noqa: E402
 from etholoop.modeling.behaviour._shared import Init, Strip, Task  # noqa: E402
 from etholoop.modeling.behaviour._silhouette import silhouette  # noqa: E402
+from etholoop.modeling.behaviour._trees_model import Trees, fit_trees  # noqa: E402
 from etholoop.modeling.behaviour.families import motion, settings_of  # noqa: E402
 
 
@@ -127,7 +129,7 @@ def test_training_says_what_it_found(tmp_path: Path) -> None:
     trained = motion.train(strips(range(3)), strips(range(10, 11)), TASK, params(), seed=0, out=tmp_path / "w.pt", scratch=tmp_path / "s")
     assert trained.metrics["val_accuracy_macro"] > 0.8 and trained.metrics["n_train_frames"] == 3 * 4 * 24
     assert {(row["truth"], row["said"]) for row in trained.confusion} >= {("left", "left"), ("right", "right")}
-    assert trained.metrics["strength"] in params().strengths and any("by cross-validated loss" in note for note in trained.notes)
+    assert np.isfinite(trained.metrics["cv_loss"]) and any("by cross-validated loss (logistic 0.001: " in note for note in trained.notes)
 
 
 def test_training_and_use_see_the_same_clips(tmp_path: Path) -> None:
@@ -198,10 +200,10 @@ def test_long_bouts_and_large_sets_are_thinned_evenly() -> None:
 
 def test_folds_keep_groups_together() -> None:
     groups = np.repeat([0, 1, 2, 3], [10, 4, 4, 3])
-    masks = list(_linear_model.folds(groups, 3))
+    masks = list(_motion_classifier.folds(groups, 3))
     assert np.sum(masks, axis=0).tolist() == [1] * 21
     assert all(len(set(groups[mask]) & set(groups[~mask])) == 0 for mask in masks)
-    assert list(_linear_model.folds(np.zeros(5, int), 3)) == []
+    assert list(_motion_classifier.folds(np.zeros(5, int), 3)) == []
 
 
 # --- faults ------------------------------------------------------------------------------------------------------------------------
@@ -223,3 +225,55 @@ def test_faults_are_named(tmp_path: Path) -> None:
         params(lengths=[11])
     with pytest.raises(FaultsError, match="did you mean 'lengths'"):
         params(length=[3])
+
+
+# --- trees -------------------------------------------------------------------------------------------------------------------------
+
+
+def two_sided(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, 3) and targets (n, 2) that no straight line tells apart: the second class lies on both sides of the first."""
+    rows = np.random.default_rng(seed).normal(size=(n, 3))
+    outside = np.abs(rows[:, 1]) > 0.7
+    return rows, np.column_stack([~outside, outside]).astype(np.int8)
+
+
+@pytest.mark.parametrize("head", ["multiclass", "multilabel"])
+def test_trees_learn_what_has_two_sides_and_come_back_from_their_arrays(head: str) -> None:
+    model = fit_trees(*two_sided(), head, balance=1.0, n_trees=20, seed=0, never=-30.0)
+    rows, targets = two_sided(seed=1)
+    logits = model.logits(rows)
+    assert (logits.argmax(axis=1) == targets.argmax(axis=1)).mean() > 0.85
+    again = Trees.of_arrays(model.arrays(), head)
+    assert (again.logits(rows) == logits).all() and again.known.all()
+
+
+def test_trees_as_arrays_are_those_of_scikit_learn() -> None:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    rows, targets = two_sided()
+    model = fit_trees(rows, targets, "multiclass", balance=0.0, n_trees=10, seed=4, never=-30.0)
+    theirs = ExtraTreesClassifier(10, min_samples_leaf=4, random_state=4).fit(rows.astype(np.float32), targets.argmax(axis=1))
+    (forest,) = model.forests
+    assert forest is not None
+    assert forest.shares(rows) == pytest.approx(theirs.predict_proba(rows.astype(np.float32)), abs=1e-6)
+
+
+def test_classes_that_never_or_always_occur_need_no_tree() -> None:
+    rows, targets = two_sided()
+    three = np.column_stack([targets, np.zeros(len(rows), np.int8)])
+    one = fit_trees(rows, three, "multiclass", balance=1.0, n_trees=5, seed=0, never=-30.0)
+    assert one.known.tolist() == [True, True, False] and (one.logits(rows)[:, 2] == -30).all()
+    many = fit_trees(rows, np.column_stack([three, three[:, 2] + 1]), "multilabel", balance=1.0, n_trees=5, seed=0, never=-30.0)
+    assert many.logits(rows[:1])[0, 2:].tolist() == [-30, 30]
+    again = Trees.of_arrays(many.arrays(), "multilabel")
+    assert (again.logits(rows) == many.logits(rows)).all()
+
+
+def test_the_better_classifier_is_chosen_by_groups_that_it_did_not_see() -> None:
+    rows, targets = two_sided(600)
+    examples = Examples(rows, targets, np.repeat(np.arange(6), 100))
+    chosen = choose(examples, "multiclass", candidates("multiclass", (0.01, 1.0), 30, balance=1.0, seed=0), n_folds=3)
+    assert chosen.name == "trees" and chosen.losses["trees"] < 0.5 < chosen.losses["logistic 1"]
+    straight = np.column_stack([rows[:, 1] > 0, rows[:, 1] <= 0]).astype(np.int8)
+    few = Examples(rows[:40], straight[:40], np.repeat(np.arange(4), 10))
+    assert choose(few, "multiclass", candidates("multiclass", (1.0,), 30, balance=1.0, seed=0), n_folds=4).name == "logistic 1"

@@ -1,16 +1,8 @@
-"""A linear classifier of rows, multiclass or one answer for each behaviour, that knows how sure it may be.
+"""A linear classifier of rows: logistic regression (scikit-learn, L2), in use a matrix and a few vectors. For few labels."""
 
-Logistic regression (scikit-learn, L2), its strength and one temperature chosen by cross-validation over whole groups of rows; in use it is
-a matrix and a few vectors.
-"""
-
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
-from threadpoolctl import threadpool_limits
 
 from etholoop.core.bouts import MULTICLASS
 
@@ -23,90 +15,35 @@ NEVER = -30.0
 
 @dataclass(frozen=True)
 class Linear:
-    """``mean``, ``scale`` (F,), ``weights`` (F, C), ``bias`` (C,), and what logits are divided by."""
+    """``mean``, ``scale`` (F,), ``weights`` (F, C), ``bias`` (C,)."""
 
     mean: np.ndarray
     scale: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
-    temperature: float
-    head: str
+
+    @property
+    def known(self) -> np.ndarray:
+        """Classes (C,) that training saw."""
+        return np.asarray(self.bias > NEVER)
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
-        """Logits (n, C) of rows (n, F), before the temperature."""
+        """Logits (n, C) of rows (n, F), before any temperature."""
         return np.asarray(_standard(rows, self.mean, self.scale) @ self.weights + self.bias)
 
-    def probabilities(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities (n, C) float32."""
-        logits = self.logits(rows) / self.temperature
-        return np.asarray(softmax(logits, axis=1) if self.head == MULTICLASS else expit(logits), np.float32)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is stored."""
+        return {name: getattr(self, name) for name in ("mean", "scale", "weights", "bias")}
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Rows (n, F) with targets (n, C) of 1, 0 and -1 = not known, and the group (n,) that each belongs to."""
+def fit_linear(rows: np.ndarray, targets: np.ndarray, head: str, *, balance: float, strength: float) -> Linear:
+    """Weights for targets (n, C) of 1, 0 and −1 = not known.
 
-    rows: np.ndarray
-    targets: np.ndarray
-    groups: np.ndarray
-
-    def some(self, which: np.ndarray) -> "Examples":
-        return Examples(self.rows[which], self.targets[which], self.groups[which])
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The classifier, the strength that was chosen and the loss in cross-validation of each that was tried (NaN where none could be)."""
-
-    model: Linear
-    strength: float
-    losses: tuple[float, ...]
-
-
-def fit(examples: Examples, head: str, strengths: Sequence[float], *, balance: float, n_folds: int) -> Chosen:
-    """Choose a strength, fit with it to all examples, and find the temperature at which unseen groups are most probable."""
-    with threadpool_limits(1):  # sums in another order would give other last bits
-        held_out = [_held_out(examples, head, strength, balance, n_folds) for strength in strengths]
-        losses = [_loss(logits, targets, head) if len(logits) else np.nan for logits, targets in held_out]
-        best = int(np.nanargmin(losses)) if np.isfinite(losses).any() else len(strengths) // 2
-        logits, targets = held_out[best]
-        temperature = _temperature(logits, targets, head) if len(logits) else 1.0
-        model = _fitted(examples, head, strengths[best], balance, temperature)
-    return Chosen(model, strengths[best], tuple(losses))
-
-
-def folds(groups: np.ndarray, n_folds: int) -> Iterator[np.ndarray]:
-    """Masks (n,) of what is held out: groups dealt out by size, largest first, each to the fold that has least."""
-    names, sizes = np.unique(groups, return_counts=True)
-    n_folds = min(n_folds, len(names))
-    load, fold_of = np.zeros(n_folds, int), np.zeros(len(names), int)
-    for k in np.argsort(-sizes, kind="stable"):
-        fold_of[k] = int(load.argmin())
-        load[fold_of[k]] += sizes[k]
-    own = fold_of[np.searchsorted(names, groups)]
-    for fold in range(n_folds if n_folds > 1 else 0):
-        yield own == fold
-
-
-def _held_out(examples: Examples, head: str, strength: float, balance: float, n_folds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and targets of examples that the model had not seen; of classes that the rest of the data knows."""
-    found = []
-    for out in folds(examples.groups, n_folds):
-        rest, own = examples.some(~out), examples.some(out)
-        if (rest.targets == 1).any():
-            model = _fitted(rest, head, strength, balance, 1.0)
-            known = model.bias > NEVER
-            targets = np.where(known, own.targets, -1 if head != MULTICLASS else own.targets)
-            judged = (targets == 1)[:, known].any(axis=1) if head == MULTICLASS else (targets >= 0).any(axis=1)
-            found.append((model.logits(own.rows)[judged], targets[judged]))
-    n_classes = examples.targets.shape[1]
-    if not found:
-        return np.zeros((0, n_classes)), np.zeros((0, n_classes))
-    return np.concatenate([logits for logits, _ in found]), np.concatenate([targets for _, targets in found])
-
-
-def _fitted(examples: Examples, head: str, strength: float, balance: float, temperature: float) -> Linear:
-    rows, targets = examples.rows.astype(np.float64), examples.targets
+    Args:
+        balance: 1 = every class weighs the same, 0 = as often as it occurs.
+        strength: scikit-learn's C, the inverse of the penalty.
+    """
+    rows = rows.astype(np.float64)
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     standard = _standard(rows, mean, scale)
     weights = np.zeros((rows.shape[1], targets.shape[1]))
@@ -130,7 +67,7 @@ def _fitted(examples: Examples, head: str, strength: float, balance: float, temp
             own, offset = _logistic(standard[known], targets[known, k].astype(int), strength, balance)
             weights[:, k], bias[k] = own[:, 1] - own[:, 0], offset[1] - offset[0]
     arrays = [values.astype(np.float32) for values in (mean, scale, weights, bias)]
-    return Linear(arrays[0], arrays[1], arrays[2], arrays[3], temperature, head)
+    return Linear(arrays[0], arrays[1], arrays[2], arrays[3])
 
 
 def _logistic(rows: np.ndarray, classes: np.ndarray, strength: float, balance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -150,20 +87,3 @@ def _logistic(rows: np.ndarray, classes: np.ndarray, strength: float, balance: f
 
 def _standard(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.clip((rows - mean) / scale, -CLIP, CLIP)
-
-
-def _temperature(logits: np.ndarray, targets: np.ndarray, head: str) -> float:
-    found = minimize_scalar(lambda power: _loss(logits / np.exp(power), targets, head), bounds=(-2.0, 3.0), method="bounded")
-    return float(np.exp(round(float(found.x), 3)))
-
-
-def _loss(logits: np.ndarray, targets: np.ndarray, head: str) -> float:
-    """Mean over the classes of the mean negative log-likelihood of their examples."""
-    if head == MULTICLASS:
-        classes = targets.argmax(axis=1)
-        own = -log_softmax(logits, axis=1)[np.arange(len(classes)), classes]
-        return float(np.mean([own[classes == k].mean() for k in np.unique(classes)]))
-    signed = np.where(targets == 1, -logits, logits)
-    own = np.logaddexp(0, signed)
-    parts = [own[targets[:, k] == value, k].mean() for k in range(targets.shape[1]) for value in (0, 1) if (targets[:, k] == value).any()]
-    return float(np.mean(parts)) if parts else np.nan

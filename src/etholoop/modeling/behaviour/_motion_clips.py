@@ -92,7 +92,11 @@ def _even_out(values: np.ndarray, turns: np.ndarray) -> np.ndarray:
     for name in ("inner", "change", "change_outside"):
         values[..., part(name)] = np.log(values[..., part(name)] + 0.01)
     speed = np.log(np.hypot(*np.moveaxis(values[..., part("going")], -1, 0)) + 0.01)
-    return np.concatenate([values, turns[..., None], speed[..., None]], axis=-1)
+    # what has a side, as an amount too: most behaviours are the same to the left and to the right
+    words = [values[..., part(name)] for name in ("bend", "middles", "turning")]
+    sided = np.concatenate([values[..., part("skew")][..., 1:], *words], axis=-1)
+    amounts = np.abs(np.concatenate([sided, values[..., part("going")][..., 1:], turns[..., None]], axis=-1))
+    return np.concatenate([values, turns[..., None], speed[..., None], amounts], axis=-1)
 
 
 def _trend(own: np.ndarray) -> np.ndarray:

@@ -18,6 +18,9 @@ from etholoop.modeling.behaviour._silhouette import Silhouette, silhouette
 
 N_ALONG, N_ACROSS = 4, 2
 N_SLICES = 8
+N_SIDES = 4
+"""What lies around the animal: before it, at its left, at its right, behind it (of the axis as it is named)."""
+
 SLICE_REACH = 1.2
 """Slices of the outline reach so far from the centre, in square roots of the area."""
 
@@ -43,6 +46,8 @@ LAYOUT = (
     ("inner_flow", 2 * N_CELLS, REVERSE_AND_NEGATE),
     ("change", N_CELLS, REVERSE),
     ("change_outside", 1, KEEP),
+    ("around_alike", N_SIDES, REVERSE),
+    ("around_moves", N_SIDES, REVERSE),
 )
 STARTS = {name: sum(n for _, n, _ in LAYOUT[:k]) for k, (name, _, _) in enumerate(LAYOUT)}
 N_VALUES = sum(n for _, n, _ in LAYOUT)
@@ -215,6 +220,7 @@ def _motion(before: Look, now: Look) -> np.ndarray:
     difference = np.abs(now.grey.astype(float) - earlier)
     near = cv2.dilate(now.outline.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     outside = difference[near & ~now.outline.mask]
+    alike, moves = _around(before, now)
     return np.concatenate(
         [
             axes @ step / body.length,
@@ -223,8 +229,25 @@ def _motion(before: Look, now: Look) -> np.ndarray:
             np.column_stack([_by_cell(inner[:, k], body.cell) for k in range(2)]).ravel(),
             _by_cell(difference[body.pixels], body.cell) / 30,
             [outside.mean() / 30 if outside.size else 0.0],
+            alike,
+            moves,
         ]
     )
+
+
+def _around(before: Look, now: Look) -> tuple[np.ndarray, np.ndarray]:
+    """On each side of the animal: the share that is coloured like it, and how much changes there against the ground; others live there."""
+    way = np.column_stack([np.eye(2), now.corner - before.corner])
+    change = np.abs(now.grey.astype(float) - _seen_by(before.grey, way, now.grey.shape))
+    was_there = _seen_by(before.outline.mask.astype(np.uint8), way, now.grey.shape) > 0
+    own = cv2.dilate((now.outline.mask | was_there).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    y, x = np.nonzero(~own & (now.grey > 0))
+    along, across = ((np.column_stack([x, y]) - now.outline.centre) @ _axes(now.outline.angle).T / now.outline.half_axes).T
+    # before, left, right, behind: exchanged ends give the reverse order
+    side = np.where(np.abs(along) > np.abs(across), np.where(along > 0, 0, 3), np.where(across < 0, 1, 2))
+    counts = np.maximum(np.bincount(side, minlength=N_SIDES), 1)
+    alike = np.bincount(side, now.outline.alike[y, x], N_SIDES) / counts
+    return alike, np.log(np.bincount(side, change[y, x], N_SIDES) / counts / 30 + 0.01)
 
 
 def whole_motion(before: Look, now: Look) -> np.ndarray:

@@ -25,7 +25,7 @@ class Silhouette:
 
     ``mask`` (h, w) bool. ``centre`` (2,) x, y in pixels. ``angle`` of the long axis in radians, x towards y, known up to a half turn.
     ``half_axes`` (2,) standard deviations of the mask along and across it, in pixels. ``found``: False where nothing stands out, then
-    the mask is a disc in the middle.
+    the mask is a disc in the middle. ``alike`` (h, w) bool: coloured more like the animal than like the ground, wherever it lies.
     """
 
     mask: np.ndarray
@@ -33,6 +33,7 @@ class Silhouette:
     angle: float
     half_axes: np.ndarray
     found: bool
+    alike: np.ndarray
 
     @property
     def area(self) -> float:
@@ -47,17 +48,21 @@ def silhouette(picture: np.ndarray) -> Silhouette:
     code = _codes(picture)
     animal = np.exp(-((radius / 0.35) ** 2) / 2) * inside
     ground = (radius > 0.85) * inside
-    mask = np.zeros((height, width), bool)
+    mask = alike = np.zeros((height, width), bool)
     for _ in range(N_ROUNDS):
         likely = _smooth(animal, code) - _smooth(ground, code)
-        evidence = cv2.GaussianBlur(likely[code].astype(np.float32), (0, 0), 1.0) - 0.5 * (radius / 0.6) ** 2 + 0.5
-        mask = _middle_blob(evidence > 0, radius)
+        evidence = cv2.GaussianBlur(likely[code].astype(np.float32), (0, 0), 1.0)
+        alike = evidence > 0
+        mask = _middle_blob(evidence > 0.5 * (radius / 0.6) ** 2, radius)
         near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
         if not mask.any() or not (inside & ~near).any():
             break
         animal, ground = mask + 1e-6, (~near) * inside
+    # tails, cords and what only touches the animal fall away
+    trunk = _middle_blob(mask, radius, thick=max(3, round(min(height, width) / 14)))
+    mask = trunk if trunk.any() else mask
     found = bool(mask.sum() >= 12)
-    return _measured(mask if found else radius < 0.4, found)
+    return _measured(mask if found else radius < 0.4, found, alike)
 
 
 @lru_cache(maxsize=8)
@@ -88,9 +93,10 @@ def _smooth(weights: np.ndarray, code: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(counts / max(counts.sum(), 1e-9) + RARE)).ravel()
 
 
-def _middle_blob(mask: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """The connected part that has most pixels near the middle, without thin threads."""
-    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+def _middle_blob(mask: np.ndarray, radius: np.ndarray, thick: int = 3) -> np.ndarray:
+    """The connected part that has most pixels near the middle, without threads thinner than ``thick`` pixels."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel if thick > 3 else np.ones((3, 3), np.uint8))
     n, parts = cv2.connectedComponents(opened)
     if n < 2:
         return np.zeros(mask.shape, bool)
@@ -99,11 +105,11 @@ def _middle_blob(mask: np.ndarray, radius: np.ndarray) -> np.ndarray:
     return np.asarray(parts == weight.argmax())
 
 
-def _measured(mask: np.ndarray, found: bool) -> Silhouette:
+def _measured(mask: np.ndarray, found: bool, alike: np.ndarray) -> Silhouette:
     y, x = np.nonzero(mask)
     points = np.column_stack([x, y]).astype(float)
     centre = points.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(points.T, bias=True))
     along = vectors[:, 1]
     angle = float(np.arctan2(along[1], along[0]) % np.pi)
-    return Silhouette(mask, centre, angle, np.sqrt(np.maximum(values[::-1], 0.25)), found)
+    return Silhouette(mask, centre, angle, np.sqrt(np.maximum(values[::-1], 0.25)), found, alike)

@@ -24,8 +24,11 @@ class Params(Section):
     )
 
     strengths: tuple[float, ...] = Field(
-        (0.001, 0.01, 0.1), min_length=1, description="how little the classifier is held back (C); the best in cross-validation is taken"
+        (0.001, 0.01, 0.1),
+        min_length=1,
+        description="how little linear classifiers are held back (C); the best in cross-validation is taken",
     )
+    trees: int = Field(60, ge=0, description="trees of a forest that is tried beside them; 0 = linear classifiers alone")
     folds: int = Field(5, ge=2, description="parts of the training data in that cross-validation; whole stretches of time")
     balance: float = Field(1.0, ge=0, le=1, description="1 = every behaviour weighs the same, 0 = as often as it is labelled")
     per_bout: int = Field(40, ge=1, description="frames of each bout that are learnt from, evenly over it")

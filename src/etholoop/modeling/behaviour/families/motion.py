@@ -1,4 +1,4 @@
-"""Family motion: shape and movement of the animal, measured in its pictures, and a linear classifier. For few labels and any CPU.
+"""Family motion: shape and movement of the animal, measured in its pictures, and a classifier. For few labels and any CPU.
 
 Nothing is learnt but the weights of the classifier and, from animals that walk, which end of an animal is its head. Everything is measured
 along and across the animal's own axis, so that turns to the left and to the right differ and the direction it faces does not matter.
@@ -15,13 +15,15 @@ import torch
 
 from etholoop.core.bouts import MULTICLASS
 from etholoop.errors import EthoLoopError
-from etholoop.modeling.behaviour._linear_model import Chosen, Examples, Linear, fit
+from etholoop.modeling.behaviour._linear_model import Linear
+from etholoop.modeling.behaviour._motion_classifier import Chosen, Classifier, Examples, candidates, choose
 from etholoop.modeling.behaviour._motion_clips import Clips, learn_head, rows_of
 from etholoop.modeling.behaviour._motion_examples import chosen_frames, clips_of_strip, targets_of
 from etholoop.modeling.behaviour._motion_pairs import Look, of_clip
 from etholoop.modeling.behaviour._pictures import shape
 from etholoop.modeling.behaviour._shared import Init, Strip, Task, Trained, View, head_of
 from etholoop.modeling.behaviour._training import FIGURES, clip_figures
+from etholoop.modeling.behaviour._trees_model import Trees
 from etholoop.modeling.behaviour.families._motion_settings import Params
 from etholoop.modeling.records import Progress
 from etholoop.modeling.refiners import _weights
@@ -64,15 +66,15 @@ def train(
     init: Init | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """Learn from labelled clips and write the classifier to ``out``; nothing is random, so ``seed`` changes nothing.
+    """Learn from labelled clips and write the classifier to ``out``; ``seed`` is that of its trees, all else has no chance in it.
 
     Raises:
         EthoLoopError: nothing to learn from, or weights to start from: there is nothing that they could start.
     """
     if init is not None:
         raise EthoLoopError(f"behaviour_train.weights names {init.where} for motion, which always learns anew. Leave it out.")
-    fitted = _fit(train_set, task, params, progress)
-    _weights.save(out, _content(fitted.chosen.model, fitted.axis, task, params))
+    fitted = _fit(train_set, task, params, seed, progress)
+    _weights.save(out, _content(fitted.chosen.classifier, fitted.axis, task, params))
     shutil.rmtree(scratch, ignore_errors=True)
     return _result(fitted, val_set, task)
 
@@ -86,10 +88,9 @@ class Fitted:
     rule: Clips
     offsets: np.ndarray
     labels: np.ndarray
-    strengths: tuple[float, ...]
 
 
-def _fit(train_set: Sequence[Strip], task: Task, params: Params, progress: Progress | None) -> Fitted:
+def _fit(train_set: Sequence[Strip], task: Task, params: Params, seed: int, progress: Progress | None) -> Fitted:
     head = head_of(params.head, task, [strip.labels for strip in train_set])
     offsets, rule = offsets_of(params.n_pictures, params.every), Clips(params.n_pictures, tuple(n // 2 for n in params.lengths))
     frames = chosen_frames(train_set, head, per_bout=params.per_bout, most=params.max_frames)
@@ -104,8 +105,8 @@ def _fit(train_set: Sequence[Strip], task: Task, params: Params, progress: Progr
     axis = learn_head(values.reshape(-1, values.shape[-1])).astype(np.float32)
     none = head == MULTICLASS and bool((labels == 0).all(axis=1).any())
     examples = Examples(rows_of(values, axis, rule), targets_of(labels, len(task.behaviours) + none), _groups(frames))
-    chosen = fit(examples, head, params.strengths, balance=params.balance, n_folds=params.folds)
-    return Fitted(chosen, axis, rule, offsets, labels, params.strengths)
+    tried = candidates(head, params.strengths, params.trees, balance=params.balance, seed=seed)
+    return Fitted(choose(examples, head, tried, n_folds=params.folds), axis, rule, offsets, labels)
 
 
 def _groups(frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -117,17 +118,18 @@ def _groups(frames: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(numbers * 4 + parts)
 
 
-def _content(model: Linear, axis: np.ndarray, task: Task, params: Params) -> dict[str, Any]:
+def _content(classifier: Classifier, axis: np.ndarray, task: Task, params: Params) -> dict[str, Any]:
     """What the weights file holds: everything that use needs, and nothing else."""
-    arrays = {"mean": model.mean, "scale": model.scale, "weights": model.weights, "bias": model.bias, "head_of_axis": axis}
+    arrays = {**classifier.model.arrays(), "head_of_axis": axis}
     return {
         "format": FORMAT,
         "behaviours": list(task.behaviours),
-        "head": model.head,
-        "temperature": model.temperature,
+        "head": classifier.head,
+        "temperature": classifier.temperature,
+        "classifier": "trees" if isinstance(classifier.model, Trees) else "linear",
         **{name: getattr(params, name) for name in ("every", "n_pictures", "crop_px", "fit")},
         "lengths": list(params.lengths),
-        "arrays": {name: torch.from_numpy(np.array(array, np.float32)) for name, array in arrays.items()},
+        "arrays": {name: torch.from_numpy(np.array(array)) for name, array in sorted(arrays.items())},
     }
 
 
@@ -138,18 +140,18 @@ def _result(fitted: Fitted, val_set: Sequence[Strip], task: Task) -> Trained:
     notes = [f"Never seen in training, so never predicted: {', '.join(never)}."] if never else []
     if not fitted.axis.any():
         notes.append("Too few pictures show a walking animal: which end is the head follows from single clips, and errs where it stands.")
-    tried = ", ".join(f"{strength:g}: {loss:.3f}" for strength, loss in zip(fitted.strengths, chosen.losses, strict=True))
-    notes.append(f"Strength {chosen.strength:g} by cross-validated loss ({tried}), temperature {chosen.model.temperature:.2f}.")
-    best = chosen.losses[fitted.strengths.index(chosen.strength)]
-    metrics = {"n_train_frames": float(len(labels)), "strength": chosen.strength, "cv_loss": best}
+    tried = ", ".join(f"{name}: {loss:.3f}" for name, loss in chosen.losses.items())
+    notes.append(f"{chosen.name.capitalize()} by cross-validated loss ({tried}), temperature {chosen.classifier.temperature:.2f}.")
+    best = chosen.losses[chosen.name]
+    metrics = {"n_train_frames": float(len(labels)), "cv_loss": best}
     curve = {"epoch": 1.0, "loss": best}
-    frames = chosen_frames(val_set, chosen.model.head, per_bout=VAL_PER_BOUT, most=VAL_FRAMES) if val_set else []
+    frames = chosen_frames(val_set, chosen.classifier.head, per_bout=VAL_PER_BOUT, most=VAL_FRAMES) if val_set else []
     if not sum(map(len, frames)):
         return Trained(metrics, [curve], [*notes, "No validation frames: nothing is known about other videos."])
     clips = np.concatenate([clips_of_strip(strip, own, fitted.offsets) for strip, own in zip(val_set, frames, strict=True)])
     truth = np.concatenate([strip.labels[own] for strip, own in zip(val_set, frames, strict=True)])
-    scores = chosen.model.probabilities(rows_of(clips, fitted.axis, fitted.rule))
-    figures, confusion = clip_figures(scores, truth, task.behaviours, chosen.model.head)
+    scores = chosen.classifier.probabilities(rows_of(clips, fitted.axis, fitted.rule))
+    figures, confusion = clip_figures(scores, truth, task.behaviours, chosen.classifier.head)
     val = {f"val_{name}": round(figures[name], 6) for name in FIGURES}
     return Trained(metrics | val | {"n_val_clips": float(len(truth))}, [curve | val], notes, confusion)
 
@@ -161,7 +163,8 @@ class Predictor:
         arrays = {name: tensor.numpy() for name, tensor in content["arrays"].items()}
         self.axis = arrays.pop("head_of_axis")
         self.head: str = content["head"]
-        self.model = Linear(**arrays, temperature=content["temperature"], head=self.head)
+        model = Trees.of_arrays(arrays, self.head) if content["classifier"] == "trees" else Linear(**arrays)
+        self.classifier = Classifier(model, content["temperature"], self.head)
         self.behaviours: tuple[str, ...] = tuple(content["behaviours"])
         self.view = View(content["crop_px"], content["fit"])
         self.offsets = offsets_of(content["n_pictures"], content["every"])
@@ -192,7 +195,7 @@ class Predictor:
     def predict(self, clips: np.ndarray) -> np.ndarray:
         """Probabilities (n, K) float32 of clips (n, t, D)."""
         # one after the other: what is said of a clip does not depend on its neighbours in the batch
-        each = [self.model.probabilities(rows_of(clip[None], self.axis, self.rule)) for clip in clips]
+        each = [self.classifier.probabilities(rows_of(clip[None], self.axis, self.rule)) for clip in clips]
         return np.concatenate(each)[:, : len(self.behaviours)]
 
 
