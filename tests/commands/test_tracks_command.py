@@ -65,9 +65,11 @@ def test_show(project):
 
 
 def test_the_most_doubtful_comes_first(project):
-    lines = call("risks", "--share", "1").output.splitlines()
+    sure, *lines = call("risks", "--share", "1").output.splitlines()
+    assert sure.startswith("cage: estimated ")
+    assert sure.endswith(" of identities right, 0.4 exchanges expected")
     assert [line.split()[0] for line in lines] == ["0.40", "0.01"]
-    assert len(call("risks", "--share", "0").output.splitlines()) == 1
+    assert len(call("risks", "--share", "0").output.splitlines()) == 2
     assert call("risks", "--csv").output.startswith("video_id,frame,track_a,track_b,risk")
 
 
