@@ -196,6 +196,70 @@ def test_boxes_that_the_mini_scene_does_not_show_get_no_row(folder):
         command.find_scenes(folder, None)
 
 
+def refused(*words) -> str:
+    """The message of a command line that ends without a table."""
+    result = CliRunner().invoke(build_app("kabr_miniscene2behavior"), ["kabr", "miniscene2behavior", *map(str, words)])
+    assert result.exit_code != 0 and isinstance(result.exception, EthoLoopError), result.output
+    return str(result.exception)
+
+
+@pytest.mark.parametrize("stride", ["1", "auto"])
+@pytest.mark.parametrize("content", [b"no video", None])
+def test_a_mini_scene_that_cannot_be_read_writes_nothing(folder, weights, tmp_path, stride, content):
+    path = folder / "7.mp4"
+    path.write_bytes(content if content is not None else path.read_bytes()[: path.stat().st_size * 2 // 3])
+    output = tmp_path / "out/a.csv"
+    message = refused(
+        "--checkpoint", weights, "--miniscene", folder, "--output", output, "--scores", tmp_path / "a.parquet", "--stride", stride
+    )
+    assert "7.mp4" in message and "tracks_extractor" in message and "no table was written" in message
+    assert not output.exists() and not (tmp_path / "a.parquet").exists() and not (tmp_path / "out/a.stride.json").exists()
+
+
+def test_a_video_without_animals_has_an_empty_table(folder, weights, tmp_path):
+    (folder / "metadata/DJI_1_tracks.xml").write_text("<annotations><version>1.1</version></annotations>")
+    for stride in ("1", "auto"):
+        output = run("--checkpoint", weights, "--miniscene", folder, "--output", tmp_path / "a.csv", "--stride", stride)
+        assert "no boxes" in output and (tmp_path / "a.csv").read_text() == "video track frame label\n"
+
+
+@pytest.mark.parametrize("rate", [0, "fast", 2.5])
+def test_an_impossible_sampling_rate(folder, weights, tmp_path, rate):
+    (tmp_path / "c.yml").write_text(yaml.safe_dump({**CFG, "DATA": {**CFG["DATA"], "SAMPLING_RATE": rate}}))
+    message = refused("--config", tmp_path / "c.yml", "--checkpoint", weights, "--miniscene", folder, "--output", tmp_path / "a.csv")
+    assert "c.yml" in message and "SAMPLING_RATE" in message and "expected" in message and not (tmp_path / "a.csv").exists()
+
+
+def test_settings_that_fit_any_weights_are_compared_with_the_checkpoints_own(folder, weights, tmp_path):
+    (tmp_path / "c.yml").write_text(yaml.safe_dump({**CFG, "DATA": {**CFG["DATA"], "SAMPLING_RATE": 1}}))
+    words = ["--checkpoint", weights, "--miniscene", folder, "--output", tmp_path / "a.csv", "--dry-run"]
+    assert "DATA.SAMPLING_RATE 1 (checkpoint: 2)" in run("--config", tmp_path / "c.yml", *words)
+    (tmp_path / "c.yml").write_text(yaml.safe_dump(CFG))
+    assert "other settings" not in run("--config", tmp_path / "c.yml", *words)
+
+
+@pytest.mark.parametrize("name", ["cut.zip", "flipped.zip", "page.zip", "two.zip", "none.zip", "cut.pyth", "page.pyth", "gone.pyth"])
+def test_damaged_checkpoints(folder, weights, tmp_path, name):
+    whole, path = tmp_path / "whole.zip", tmp_path / name
+    with zipfile.ZipFile(whole, "w") as package:
+        package.write(weights, "weights.pyth")
+    data = bytearray(whole.read_bytes())
+    if name in ("two.zip", "none.zip"):
+        with zipfile.ZipFile(path, "w") as package:
+            for member in ("a.pyth", "b.pyth") if name == "two.zip" else ("readme.txt",):
+                package.writestr(member, "x")
+    elif name == "flipped.zip":
+        data[len(data) // 2 : len(data) // 2 + 100] = bytes(255 - value for value in data[len(data) // 2 : len(data) // 2 + 100])
+        path.write_bytes(data)
+    elif name != "gone.pyth":
+        contents = {"cut.zip": data[: len(data) // 2], "cut.pyth": weights.read_bytes()[:5000]}
+        path.write_bytes(contents.get(name, b"<html>404</html>"))
+    message = refused("--checkpoint", path, "--miniscene", folder, "--output", tmp_path / "a.csv")
+    assert name in message and "weights_only" not in message and len(message) < 400
+    assert any(advice in message for advice in ("Fetch it again", "expected one checkpoint", "Give the path"))
+    assert not (tmp_path / "a.csv").exists()
+
+
 def test_which_video_is_meant(folder):
     write_tracks(folder, "DJI_2")
     with pytest.raises(EthoLoopError, match="found DJI_1, DJI_2"):

@@ -71,6 +71,8 @@ def command(  # noqa: PLR0917
     """Name the behaviour of each animal in each frame of its mini-scene."""
     from etholoop import runtime
     from etholoop.core.refinement import Wish
+    from etholoop.errors import EthoLoopError
+    from etholoop.io.video import VideoFault
 
     runtime.prepare()
     every, wish = _miniscene_stride.stride_of(stride), Wish(agreement=agreement)
@@ -84,13 +86,16 @@ def command(  # noqa: PLR0917
         rows = sum(len(scene.frames) for scene in scenes.scenes)
         typer.echo(f"{len(scenes.scenes)} mini-scenes of {scenes.video}, {rows} rows → {output}")
         return
-    if every is None:
-        found = _miniscene_stride.label_adaptively(scenes, model, output, wish=wish, batch=batch, backend=backend, devices=devices)
-        write(scenes, found.labelled, names, output, scores, found)
-        typer.echo(_miniscene_stride.sentence(found.check), err=True)
-    else:
-        labelled = label(scenes, model, output, stride=every, batch=batch, backend=backend, devices=devices)
-        write(scenes, labelled, names, output, scores)
+    try:
+        if every is None:
+            found = _miniscene_stride.label_adaptively(scenes, model, output, wish=wish, batch=batch, backend=backend, devices=devices)
+            write(scenes, found.labelled, names, output, scores, found)
+            typer.echo(_miniscene_stride.sentence(found.check), err=True)
+        else:
+            labelled = label(scenes, model, output, stride=every, batch=batch, backend=backend, devices=devices)
+            write(scenes, labelled, names, output, scores)
+    except VideoFault as fault:
+        raise EthoLoopError(f"{fault} Make the mini-scenes again with `etholoop kabr tracks_extractor`; no table was written.") from fault
     forget(output)
 
 
@@ -150,6 +155,8 @@ def find_scenes(folder: Path, video: str | None) -> Scenes:
         scenes += [scene] * bool(frames)
     if faults:
         raise FaultsError(str(folder), faults, "Make the folder again with `etholoop kabr tracks_extractor`; nothing was written.")
+    if not scenes:
+        said.append(f"{path}: no boxes, so the table will be empty")
     return Scenes(video, tuple(scenes), tuple(said))
 
 
@@ -195,7 +202,23 @@ def load_model(hub: str | None, config: str | None, checkpoint: str, channel_ord
         raise EthoLoopError(f"{found.where}: no configuration inside; give the YAML file that the weights were trained with by --config.")
     network = x3d.X3D(x3d.config_from_slowfast(values, where))
     said = x3d.load_weights(network, found.state, found.where)
-    return Model(network.eval(), int(values.get("DATA.SAMPLING_RATE", 8)), rule_from_slowfast(values, where, channel_order), tuple(said))
+    rate = values.get("DATA.SAMPLING_RATE", 8)
+    if not isinstance(rate, int) or rate < 1:
+        raise EthoLoopError(f"{where}: DATA.SAMPLING_RATE is {rate!r}; expected frames from 1 on, from one picture of a clip to the next.")
+    if config and found.config is not None:
+        said += other_settings(config, values, found.config)
+    return Model(network.eval(), rate, rule_from_slowfast(values, where, channel_order), tuple(said))
+
+
+SEEN = ("NUM_FRAMES", "SAMPLING_RATE", "TEST_CROP_SIZE", "TRAIN_CROP_SIZE", "MEAN", "STD", "REVERSE_INPUT_CHANNEL")
+"""Settings of section DATA that decide what the network sees, and that fit any weights."""
+
+
+def other_settings(config: str, given: dict[str, Any], inside: dict[str, Any]) -> list[str]:
+    """Sentences about what a configuration file tells otherwise than the one inside the checkpoint, where the weights cannot tell."""
+    keys = [f"DATA.{name}" for name in SEEN if f"DATA.{name}" in given and f"DATA.{name}" in inside]
+    other = [f"{key} {given[key]} (checkpoint: {inside[key]})" for key in keys if given[key] != inside[key]]
+    return [f"{config} was followed, although the checkpoint was trained with other settings: {', '.join(other)}"] if other else []
 
 
 def _config_path(hub: str | None, config: str) -> Path:

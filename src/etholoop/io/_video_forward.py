@@ -102,7 +102,8 @@ def _is_plain(index: VideoIndex, frames: list[int]) -> bool:
 def _groups(index: VideoIndex, frames: list[int]) -> Iterator[list[int]]:
     """Frames from one keyframe to another, so many together that finding the place costs little; parts of them where keyframes are rare."""
     keys = set(index.keyframes.tolist())
-    wanted, group = set(frames), []
+    wanted = set(frames)
+    group: list[int] = []
     for frame in range(frames[0], frames[-1] + 1):
         if len(group) >= GROUP_FRAMES and (frame in keys or len(group) >= LONGEST_GROUP):
             yield group

@@ -17,10 +17,13 @@ from typing import Any
 
 import yaml
 
-from etholoop.errors import EthoLoopError
+from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import archives
 
 LIMITS = archives.ArchiveLimits(max_members=1000, max_bytes=8 * 1024**3)
+
+
+AGAIN = "Fetch it again, and compare its size with that of the source; nothing was used."
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,20 @@ def read_checkpoint(path: Path) -> SlowFastCheckpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise EthoLoopError(f"{path}: checkpoint not found.")
+        raise EthoLoopError(
+            f"{path}: checkpoint not found. Give the path of a .pyth or .zip file; one of the hub's needs --hub OWNER/NAME."
+        )
     if path.suffix.lower() != ".zip":
         return _checkpoint(path, str(path))
     with tempfile.TemporaryDirectory(prefix="etholoop-checkpoint-") as name:
-        files = archives.unpack(path, Path(name) / "unpacked", LIMITS)
+        if not zipfile.is_zipfile(path):
+            raise EthoLoopError(f"{path}: expected a zip file with one checkpoint (.pyth) in it; this one was cut off, or is none. {AGAIN}")
+        try:
+            files = archives.unpack(path, Path(name) / "unpacked", LIMITS)
+        except FaultsError:
+            raise  # unsafe names, which another copy would have too
+        except EthoLoopError as error:
+            raise EthoLoopError(f"{error} {AGAIN}") from error
         member = _member(path, files)
         return _checkpoint(member, f"{path} ({member.name})")
 
@@ -155,12 +167,14 @@ def _loaded(path: Path, where: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise EthoLoopError(f"{where}: refused, it holds more than tensors and plain values, or is damaged ({reason[:200]}).") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        # torch's own words advise to load it unsafely, which nobody should
         raise EthoLoopError(
-            f"{where}: damaged or no checkpoint ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})."
+            f"{where}: refused: expected a checkpoint of tensors and plain values; it holds other objects, or is no checkpoint at all. "
+            "Nothing in it was executed. Fetch it again, or save it anew with model_state and cfg only."
         ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0].split(". ")[0][:120] if str(error) else type(error).__name__
+        raise EthoLoopError(f"{where}: damaged or no checkpoint ({reason}). {AGAIN}") from error
     if not isinstance(content, dict):
         raise EthoLoopError(f"{where}: expected a checkpoint with 'model_state', found {type(content).__name__}.")
     return content
