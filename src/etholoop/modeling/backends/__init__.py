@@ -26,7 +26,7 @@ LIBRARIES = {"torch": ("torch",), "onnx": ("onnx", "onnxruntime"), "openvino": (
 LIBRARIES["openvino_int8"] = (*LIBRARIES["openvino"], "nncf")
 """Which packages each backend needs."""
 
-VERSION = 2
+VERSION = 3
 """Raise it when an exported network would be another one; it is part of the memo key."""
 
 
