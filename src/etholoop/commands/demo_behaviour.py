@@ -59,7 +59,7 @@ def demo_behaviour(
     *,
     folder: Path = typer.Option(Path("demo-behaviour"), help="Where to make the project; an old demo there is replaced."),
     family: list[str] = typer.Option(None, help="Family of behaviour models; give it once for each. Default: all there are."),
-    sessions: int = typer.Option(10, min=5, help="Recordings; two of them judge, two choose thresholds, the others train."),
+    sessions: int = typer.Option(10, min=6, help="Recordings; two of them judge, two choose thresholds, the others train."),
     frames: int = typer.Option(400, min=100, help="Frames per recording, 25 a second."),
     seed: int = typer.Option(1, min=0, help="Another seed is another world: arenas, coats, movement."),
 ) -> None:
