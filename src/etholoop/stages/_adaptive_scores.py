@@ -140,9 +140,10 @@ def _judged(  # noqa: PLR0917
     while len(asked := refinement.ask()):
         found = []
         for start in range(0, len(asked), AT_ONCE):
-            clips = [store.clip(place) for store, place in (places[row] for row in asked[start : start + AT_ONCE].tolist())]
-            found.append(predict.judge(clips))
-            seen(len(clips))
+            rows = asked[start : start + AT_ONCE].tolist()
+            # clip by clip, so that each is in the processor's caches when it is judged
+            found.append(predict.judge(store.clip(place) for store, place in (places[row] for row in rows)))
+            seen(len(rows))
         refinement.tell(np.concatenate(found))
     seen(int((~refinement.judged).sum()))
     return Found(refinement.probabilities, refinement.judged, refinement.check)

@@ -1,6 +1,7 @@
 """X3D by OpenVINO on the CPU: the graph of `_x3d_graph`, compiled for the size of the pictures that come."""
 
 import importlib.util
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,12 @@ class SinglePredictor:
             n_own = len(own)
             if n_own < LOOKS:
                 own = np.concatenate([own, np.zeros((LOOKS - n_own, *self._size), np.uint8)])
-            found.append(self._look.infer([own])[0][:n_own].copy())
+            found.append(self._look.infer([own], share_inputs=True)[0][:n_own].copy())
         return np.concatenate(found) if len(found) > 1 else found[0]
 
-    def judge(self, clips: list[np.ndarray]) -> np.ndarray:
-        """Looks of clips (n_frames, …) → probabilities (clips, classes)."""
-        return np.concatenate([self._judge.infer([clip])[0] for clip in clips])
+    def judge(self, clips: Iterable[np.ndarray]) -> np.ndarray:
+        """Looks of clips (n_frames, …) → probabilities (clips, classes). Each clip is used up before the next one is asked for."""
+        return np.concatenate([self._judge.infer([clip], share_inputs=True)[0].copy() for clip in clips])
 
     def _compile(self, size: tuple[int, ...]) -> None:
         check_size(self.network.config, (self.network.config.n_frames, *size[:2]))

@@ -5,6 +5,8 @@ that clips share go through the first layers once.
 """
 
 import copy
+from collections.abc import Iterable
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -45,7 +47,7 @@ class SinglePredictor(Protocol):
 
     def look(self, pictures: np.ndarray) -> np.ndarray: ...
 
-    def judge(self, clips: list[np.ndarray]) -> np.ndarray: ...
+    def judge(self, clips: Iterable[np.ndarray]) -> np.ndarray: ...
 
 
 def single_predictor(network: X3D, rule: PixelRule, *, batch: int, backend: str = "auto", device: str = "cpu") -> SinglePredictor:
@@ -126,11 +128,11 @@ class TorchSinglePredictor(TorchPredictor):
             return self._looks(pictures).transpose(0, 1).contiguous().cpu().numpy()
 
     @torch.inference_mode()
-    def judge(self, clips: list[np.ndarray]) -> np.ndarray:
+    def judge(self, clips: Iterable[np.ndarray]) -> np.ndarray:
         """Looks of clips (n_frames, …) → probabilities (clips, classes)."""
-        found = []
+        found, left = [], iter(clips)
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            for start in range(0, len(clips), self.at_once):
-                looks = torch.from_numpy(np.stack(clips[start : start + self.at_once])).to(self.device)
+            while batch := list(islice(left, self.at_once)):
+                looks = torch.from_numpy(np.stack(batch)).to(self.device)
                 found.append(self._clips(looks.transpose(1, 2).contiguous()).cpu().numpy())
         return np.concatenate(found)
