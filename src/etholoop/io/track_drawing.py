@@ -87,7 +87,7 @@ class TrackPen:
         cv2.polylines(image, lines, False, self.colour(track), width, cv2.LINE_AA, BITS)
 
     def _skeleton(self, image: np.ndarray, points: NDArray[np.float64], colour: Colour, width: int) -> None:
-        seen: list[bool] = np.isfinite(points).all(axis=1).tolist()
+        seen: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=1))
         places = _fixed(np.nan_to_num(points))
         _lines(image, [places[[first, second]] for first, second in self.edges if seen[first] and seen[second]], colour, width)
         for index, place in enumerate(places.tolist()):
