@@ -151,9 +151,13 @@ def answer_all(project: "Project", scenes: "Mapping[str, Scene]", seed: int) -> 
 
 
 def figures_of(project: "Project") -> dict[str, dict[str, Any]]:
-    """Figures of the held-out sessions by family."""
-    content = json.loads((project.metrics / "behaviour.json").read_text(encoding="utf-8"))
-    return {family: about["test"] for family, about in sorted(content["families"].items())}
+    """Figures of the held-out sessions by family, of those that were not trained the reason."""
+    trained = json.loads((project.metrics / "behaviour_train.json").read_text(encoding="utf-8"))["families"]
+    judged = json.loads((project.metrics / "behaviour.json").read_text(encoding="utf-8"))["families"]
+    return {
+        family: judged[family]["test"] if family in judged else {"evaluated": False, "reason": about["reason"]}
+        for family, about in sorted(trained.items())
+    }
 
 
 def show_table(figures: Mapping[str, Mapping[str, Any]]) -> None:
