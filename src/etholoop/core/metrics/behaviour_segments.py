@@ -21,8 +21,8 @@ def segment_counts(
 ) -> np.ndarray:
     """(V, K, 2): segments of each behaviour that were right, and all of them. Segments without a known, scored behaviour do not count.
 
-    Under ``union`` a segment counts for each behaviour that occurs in it, and is right for those where that one was predicted; it is
-    right at all if any was.
+    Under ``union`` a segment counts once for each behaviour that occurs in it, and is right for the one that was predicted, if it occurs:
+    of two behaviours in a segment at most one can be right.
 
     Raises:
         EthoLoopError: no such reading.
