@@ -151,3 +151,16 @@ def test_points_match_by_distance():
 
     assert side_by_side(table, other).frames[0].iou.tolist() == [[0.0]]
     assert side_by_side(table, other, similarity).frames[0].iou.tolist() == [[0.75]]
+
+
+def test_a_few_detections_in_the_other_track_are_in_the_queue():
+    """Two animals far apart; for two frames one is not seen and its track has the other's detections."""
+    upper = [row for row in line(0, 100, 100, 100, dx=2, seed=1) if row[0] not in (50, 51)]
+    frames = detections([*upper, *line(0, 100, 100, 160, dx=2, seed=2)], n_animals=2)
+    found = tracker.track(frames, tracker.Params(fill_s=0), fps=25, width=640, height=480)
+    wrong = found["frame"].isin((50, 51))
+    found.loc[wrong, "track"] = 1 - found.loc[wrong, "track"]
+    risks = risks_of(frames, found)
+    top = risks[risks["reasons"] == SINGLE].iloc[0]
+    assert top["frame"] == 50
+    assert top["risk"] > 0.9

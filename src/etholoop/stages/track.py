@@ -33,7 +33,7 @@ from etholoop.schema.tracks import SwapRisks, TrackNames, Tracks
 from etholoop.schema.videos import Videos
 from etholoop.stages._map import Unit, map_memo
 
-VERSION = 2
+VERSION = 3
 """To be changed with the meaning of the tables, so that old results in the memo are not used."""
 
 TRACKERS = "etholoop.modeling.trackers"

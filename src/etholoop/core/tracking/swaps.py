@@ -27,6 +27,9 @@ Take = tuple[int, int, int, float]
 WORTH = 14.0
 """Nats: with more against them, crossed links are no encounter; tempered as risks are (``TEMPER``), that is once in a thousand."""
 
+FEW_IN_A_ROW = 3
+"""Longer runs in another animal's track are looked for as exchanges."""
+
 CLOSE = 2
 """Looks around a detection in which the other track that it may belong to is looked for."""
 
@@ -107,8 +110,9 @@ def encounters(judge: Judge, number: Index, looks: Looks | None) -> Encounters:
 
 
 def taken(judge: Judge, number: Index) -> Encounters:
-    """Single detections that may belong to another track, which has none at that time: ``crossed`` is the probability of that."""
-    return _stacked([_single(judge.scene, number, take) for take in (*_takes(judge, number), *_replaced(judge, number))])
+    """Detections, one to a few in a row, that may belong to another track, which has none at that time: ``crossed`` is how likely."""
+    found = [take for length in range(1, FEW_IN_A_ROW + 1) for take in _takes(judge, number, length)]
+    return _stacked([_single(judge.scene, number, take) for take in (*found, *_replaced(judge, number))])
 
 
 def given_back(judge: Judge, number: Index) -> Index:
@@ -136,8 +140,8 @@ def _single(scene: Scene, number: Index, take: Take) -> tuple:
     return a, b, look, look, look, crossed, overlap, True, False, False, True
 
 
-def _takes(judge: Judge, number: Index) -> list[Take]:
-    """Detections that may belong to another track, where that is worth a thought."""
+def _takes(judge: Judge, number: Index, length: int = 1) -> list[Take]:
+    """Detections that may, with the next ones in a row of ``length``, belong to another track, where that is worth a thought."""
     look = judge.scene.look
     before = links_of(number, look)
     after = after_of(before)
@@ -152,13 +156,18 @@ def _takes(judge: Judge, number: Index) -> list[Take]:
     for start, stop in _blocks(high - low):
         row, x = _ranges(low[start:stop], high[start:stop])
         two = late[start:stop][row]
-        inner = (number[x] >= 0) & (before[x] >= 0) & (after[x] >= 0)
-        one, two, x = before[two[inner]], two[inner], x[inner]
+        last = x
+        for _ in range(length - 1):
+            last = np.where(last >= 0, after[last], -1)
+        inner = (number[x] >= 0) & (before[x] >= 0) & (last >= 0)
+        inner &= (after[last] >= 0) & (look[last] < look[two])
+        one, two, x, last = before[two[inner]], two[inner], x[inner], last[inner]
         there = judge.price(one, x)
         near = there < GATE  # the first price is the cheapest test
-        one, two, x, there = one[near], two[near], x[near], there[near]
-        old, new = before[x], after[x]
-        extra = there + judge.price(x, two) + judge.price(old, new) - judge.price(old, x) - judge.price(x, new) - judge.price(one, two)
+        one, two, x, last, there = one[near], two[near], x[near], last[near], there[near]
+        old, new = before[x], after[last]
+        extra = there + judge.price(last, two) + judge.price(old, new)
+        extra -= judge.price(old, x) + judge.price(last, new) + judge.price(one, two)
         doubt = extra < WORTH
         found += list(zip(x[doubt].tolist(), one[doubt].tolist(), old[doubt].tolist(), extra[doubt].tolist(), strict=True))
     return found
