@@ -61,8 +61,7 @@ def test_a_fault_comes_in_its_turn_and_ends_all():
 
     found = []
     with pytest.raises(ValueError, match="piece 5"):
-        for result in side_by_side(work, range(100), 3, 4):
-            found.append(result)
+        found.extend(side_by_side(work, range(100), 3, 4))
     assert found == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
 
 
@@ -73,8 +72,7 @@ def test_a_fault_of_the_pieces_comes_behind_those_before():
 
     found = []
     with pytest.raises(ValueError, match="no more pieces"):
-        for result in side_by_side(lambda piece: iter([piece]), pieces(), 2, 2):
-            found.append(result)
+        found.extend(side_by_side(lambda piece: iter([piece]), pieces(), 2, 2))
     assert found == [0, 1, 2]
 
 

@@ -54,6 +54,8 @@ CONFIG = {
     # a worker on this computer that died comes back, on a busy computer after more than the usual 15 s: nobody is to write it off
     "distributed.deploy.lost-worker-timeout": "1 hour",
     "distributed.admin.low-level-log-length": 0,
+    # Dask's own MALLOC_TRIM_THRESHOLD_ makes the allocator hand back the memory of every picture and ask for it anew
+    "distributed.nanny.pre-spawn-environ": {},
 }
 
 NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}

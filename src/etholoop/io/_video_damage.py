@@ -101,7 +101,9 @@ def judge_in_order_shown(bad: np.ndarray, starts: np.ndarray, failures: list[int
 def gaps_of(verdicts: np.ndarray) -> tuple[Gap, ...]:
     """Stretches of frames that cannot be used, from the verdict on each frame in the order shown."""
     edges = np.concatenate(([0], np.flatnonzero(np.diff(verdicts)) + 1, [len(verdicts)]))
-    return tuple(Gap(int(start), int(stop), REASONS[verdicts[start]]) for start, stop in pairwise(edges) if start < stop and verdicts[start])
+    return tuple(
+        Gap(int(start), int(stop), REASONS[verdicts[start]]) for start, stop in pairwise(edges) if start < stop and verdicts[start]
+    )
 
 
 def lonely(packets: Packets, types_b: np.ndarray, codec: str, intra_only: bool) -> np.ndarray:

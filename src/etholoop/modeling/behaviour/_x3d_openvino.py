@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -63,21 +64,51 @@ class SinglePredictor:
         return np.concatenate(found) if len(found) > 1 else found[0]
 
     def judge(self, clips: Iterable[np.ndarray]) -> np.ndarray:
-        """Looks of clips (n_frames, …) → probabilities (clips, classes). Each clip is used up before the next one is asked for."""
-        return np.concatenate([self._judge.infer([clip], share_inputs=True)[0].copy() for clip in clips])
+        """Looks of clips (n_frames, …) → probabilities (clips, classes). As many clips as there are threads are asked for ahead.
+
+        Each clip has a thread of its own: threads that share one small clip mostly wait for each other.
+        """
+        found: dict[int, np.ndarray] = {}
+        held: dict[int, np.ndarray] = {}  # in use until the answer is there
+
+        def answered(request: Any, number: int) -> None:
+            found[number] = request.get_output_tensor(0).data.copy()
+            del held[number]
+
+        self._judge.set_callback(answered)
+        for number, clip in enumerate(clips):
+            held[number] = clip
+            self._judge.start_async([clip], number, share_inputs=True)
+        self._judge.wait_all()
+        return np.concatenate([found[number] for number in range(len(found))])
 
     def _compile(self, size: tuple[int, ...]) -> None:
         check_size(self.network.config, (self.network.config.n_frames, *size[:2]))
         model = look_graph(self.network, self.rule, size[0], size[1], LOOKS)
         shape = tuple(model.output(0).get_shape())[1:]
-        self._look, self._judge = _request(model, self.threads), _request(clip_graph(self.network, shape), self.threads)
+        with ThreadPoolExecutor(1) as pool:  # the one is compiled while the other is put together
+            look = pool.submit(_request, model, self.threads)
+            self._judge = _queue(clip_graph(self.network, shape), self.threads)
+            self._look = look.result()
         self._size = size
 
 
 def _request(model: Any, threads: int | None) -> Any:
+    """One question at a time, on all threads."""
+    return _compiled(model, threads, PERFORMANCE_HINT="LATENCY").create_infer_request()
+
+
+def _queue(model: Any, threads: int | None) -> Any:
+    """As many questions at a time as there are threads, one thread each."""
+    import openvino
+
+    n_threads = threads or torch.get_num_threads()
+    return openvino.AsyncInferQueue(_compiled(model, n_threads, NUM_STREAMS=n_threads), n_threads)
+
+
+def _compiled(model: Any, threads: int | None, **settings: Any) -> Any:
     import openvino
 
     # by itself OpenVINO would compute in bfloat16 where the processor has it
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    settings["INFERENCE_NUM_THREADS"] = threads or torch.get_num_threads()
-    return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or torch.get_num_threads()}
+    return openvino.Core().compile_model(model, "CPU", exact | settings)
