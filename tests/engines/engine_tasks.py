@@ -51,6 +51,10 @@ def environment(name: str) -> str:
     return os.environ[name]
 
 
+def is_set(name: str) -> bool:
+    return name in os.environ
+
+
 def slow_environment(name: str) -> str:
     time.sleep(2)
     return os.environ[name]

@@ -106,6 +106,12 @@ def test_workers_have_their_share_of_the_cores(apart, monkeypatch):
         assert [outcome.value for outcome in outcomes(apart, tasks.environment, [name])] == [str(threads)]
 
 
+def test_workers_have_the_allocator_of_this_program(apart, monkeypatch):
+    """Dask would set this: large arrays, such as pictures, then cost a fifth more."""
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    assert [outcome.value for outcome in outcomes(apart, tasks.is_set, ["MALLOC_TRIM_THRESHOLD_"])] == [False]
+
+
 def test_workers_are_other_processes(apart):
     assert os.getpid() not in {outcome.value for outcome in outcomes(apart, tasks.process, [1, 2, 3, 4])}
 
