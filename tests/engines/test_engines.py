@@ -106,9 +106,8 @@ def test_workers_have_their_share_of_the_cores(apart, monkeypatch):
         assert [outcome.value for outcome in outcomes(apart, tasks.environment, [name])] == [str(threads)]
 
 
-def test_workers_have_the_allocator_of_this_program(apart, monkeypatch):
+def test_workers_have_the_allocator_of_this_program(apart):
     """Dask would set this: large arrays, such as pictures, then cost a fifth more."""
-    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     assert [outcome.value for outcome in outcomes(apart, tasks.is_set, ["MALLOC_TRIM_THRESHOLD_"])] == [False]
 
 
