@@ -5,6 +5,7 @@ workers, each in a new Python with one decoder thread and an empty memo, startin
 in turn, so that what else the computer does hits all of them.
 
     python benchmarks/map_engines.py --rounds 3
+    python benchmarks/map_engines.py --rounds 1 --frames 300 --times 14    a longer job: the packets of each video 14 times
 
 A reader decodes a few images ahead in a thread of its own, so that `serial` uses somewhat more than one core; what it does on one core
 is shown beside it.
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _repeated import repeat
 
 ONE_CORE = "serial on one core"
 ENGINES = ("serial", "processes:2", "dask:2", ONE_CORE)
@@ -36,7 +38,7 @@ ONE_THREAD = dict.fromkeys(
 BAR, DASK_SHARE = 1.7, 0.15
 
 
-def make_project(root: Path, n_frames: int, size: tuple[int, int]) -> None:
+def make_project(root: Path, n_frames: int, size: tuple[int, int], times: int = 1) -> None:
     """Four different videos of noise that drifts, and their manifest."""
     from etholoop.io.video import write_video
     from etholoop.project import Project
@@ -48,7 +50,9 @@ def make_project(root: Path, n_frames: int, size: tuple[int, int]) -> None:
         floor = rng.integers(60, 180, (size[1] + 64, size[0] + 64, 3), np.uint8)
         frames = (floor[k % 64 : k % 64 + size[1], (3 * k) % 64 : (3 * k) % 64 + size[0]] for k in range(n_frames))
         project.raw_videos.mkdir(parents=True, exist_ok=True)
-        write_video(project.raw_videos / f"cage{number}.mp4", frames, Fraction(25), crf=28)
+        short = root / f"cage{number}.mp4"
+        write_video(short, frames, Fraction(25), crf=28)
+        repeat(short, project.raw_videos / short.name, times)
     manifest.run(project, manifest.Params())
     normalise.run(project, normalise.Params())
 
@@ -105,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--frames", type=int, default=1500, help="of each video")
+    parser.add_argument("--times", type=int, default=1, help="how often each video is repeated")
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 720))
     parser.add_argument("--frame-skip", type=int, default=5)
     parser.add_argument("--look", type=Path, help=argparse.SUPPRESS)
@@ -115,11 +120,10 @@ def main() -> None:
     seconds: dict[str, list[float]] = {engine: [] for engine in ENGINES}
     digests = set()
     facts = {"load": os.getloadavg()[0], "cores": os.cpu_count()}
-    facts["what"] = (
-        f"4 videos of {arguments.frames} frames, {arguments.size[0]}x{arguments.size[1]} H.264, every {arguments.frame_skip}. looked at"
-    )
+    n_frames, (width, height) = arguments.frames * arguments.times, arguments.size
+    facts["what"] = f"4 videos of {n_frames} frames, {width}x{height} H.264, every {arguments.frame_skip}. looked at"
     with tempfile.TemporaryDirectory(prefix="etholoop-map-") as temporary:
-        make_project(Path(temporary), arguments.frames, tuple(arguments.size))
+        make_project(Path(temporary), arguments.frames, tuple(arguments.size), arguments.times)
         for _ in range(arguments.rounds):
             for engine in ENGINES:
                 taken, digest = run_apart(Path(temporary), engine, arguments.frame_skip)

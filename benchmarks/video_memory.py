@@ -20,6 +20,8 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+from _repeated import repeat
+
 CLIP_FRAMES, RATE = 250, 25
 MINUTES = (1, 60)
 WAYS = (
@@ -42,24 +44,6 @@ def peak_mb() -> float:
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024 / 1e6
     raise SystemExit("/proc/self/status has no VmHWM; this benchmark needs Linux")
-
-
-def repeat(clip: Path, target: Path, times: int) -> None:
-    """The clip ``times`` times behind itself, without coding anything."""
-    import av
-
-    with av.open(str(clip)) as source, av.open(str(target), "w") as container:
-        stream = container.add_stream_from_template(source.streams.video[0])
-        packets = [
-            (bytes(packet), packet.pts, packet.dts, packet.time_base, packet.is_keyframe) for packet in source.demux(video=0) if packet.size
-        ]
-        length = int(Fraction(CLIP_FRAMES, RATE) / packets[0][3])
-        for turn in range(times):
-            for data, pts, dts, time_base, is_keyframe in packets:
-                packet = av.Packet(data)
-                packet.pts, packet.dts, packet.time_base = pts + turn * length, dts + turn * length, time_base
-                packet.is_keyframe, packet.stream = is_keyframe, stream
-                container.mux(packet)
 
 
 def child(way: str, video_path: Path, index_path: Path) -> dict[str, float]:

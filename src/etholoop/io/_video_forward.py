@@ -50,7 +50,7 @@ def forward(
     """
     if not frames:
         return
-    n_threads = threads or _threads_of_environment() or len(os.sched_getaffinity(0))
+    n_threads = threads or _threads_of_environment() or os.cpu_count() or 1
     if not _is_plain(index, frames):
         with VideoReader(path, index, threads=threads) as reader:
             yield from ((frame, make(image)) for frame, image in reader.read(frames))
