@@ -33,6 +33,9 @@ ROOMS = {
     "behaviour_predict": "etholoop.modeling.behaviour.families",
 }
 
+# Files beside the code that a stage fills in.
+TEMPLATES = {"report": ["src/etholoop/io/report_behaviour.html", "src/etholoop/io/report_template.html"]}
+
 
 def module_path(module: str) -> Path | None:
     """File of one of our modules, None for modules of other packages and names that are not modules."""
@@ -88,7 +91,7 @@ def code_deps(stage: str) -> list[str]:
         shared = closure([f"{package}.{path.stem}" for path in plugins]) - plugins
         paths = (paths - plugins) | shared
         templates.append(f"{folder.relative_to(ROOT).as_posix()}/{name}.py")
-    return sorted(path.relative_to(ROOT).as_posix() for path in paths) + list(dict.fromkeys(templates))
+    return sorted(path.relative_to(ROOT).as_posix() for path in paths) + TEMPLATES.get(stage, []) + list(dict.fromkeys(templates))
 
 
 def with_code_deps(content: dict) -> dict:

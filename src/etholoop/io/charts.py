@@ -64,7 +64,7 @@ def learning_curve(rows: Sequence[Mapping[str, Any]], shares: Mapping[str, str],
     left.set_title("found and placed (higher is better)")
     right.set_ylim(bottom=0)
     right.set_title("keypoint error, pixels (lower is better)")
-    return _png(figure)
+    return png(figure)
 
 
 @matplotlib.rc_context(LOOK)
@@ -76,13 +76,13 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> byt
     axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall: share of the animals found", ylabel="precision: share of finds that are right")
     axes.set_title("precision and recall at a match of .50")
     _legend(axes, loc="lower left")
-    return _png(figure)
+    return png(figure)
 
 
 @matplotlib.rc_context(LOOK)
 def calibration(low: np.ndarray, high: np.ndarray, n: np.ndarray, confidence: np.ndarray, correct: np.ndarray) -> bytes:
     """How often finds of each confidence are right (NaN = empty bin), with the number of finds below."""
-    figure = _new_figure(4.9, 3.5)
+    figure = new_figure(4.9, 3.5)
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     upper.plot([0, 1], [0, 1], color=SOFT, linestyle=":", linewidth=1.2, label="as sure as right")
     some = n > 0
@@ -92,15 +92,17 @@ def calibration(low: np.ndarray, high: np.ndarray, n: np.ndarray, confidence: np
     _legend(upper, loc="upper left")
     lower.bar((low + high) / 2, n, width=(high - low) * 0.9, color=SKY)
     lower.set(xlim=(0, 1), xlabel="confidence the model states", ylabel="finds")
-    return _png(figure)
+    return png(figure)
 
 
 @matplotlib.rc_context(LOOK)
-def training(epochs: np.ndarray, losses: Mapping[str, np.ndarray], figures: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+def training(
+    epochs: np.ndarray, losses: Mapping[str, np.ndarray], figures: Mapping[str, tuple[np.ndarray, np.ndarray]], judged_on: str = "images"
+) -> bytes:
     """Loss terms, one value per epoch, and validation figures, which have epochs of their own: name → (epochs, values)."""
     figure, (left, right) = _figure(1, 2)
     whole = {name: (epochs, values) for name, values in losses.items()}
-    for axes, curves, title in ((left, whole, "loss (lower is better)"), (right, figures, "on validation images (higher is better)")):
+    for axes, curves, title in ((left, whole, "loss (lower is better)"), (right, figures, f"on validation {judged_on} (higher is better)")):
         for number, (name, (x, y)) in enumerate(curves.items()):
             marker = "o" if len(x) < 3 else None
             axes.plot(x, y, color=COLOURS[number % 6], linestyle=STYLES[number % 4], marker=marker, label=name, linewidth=1.6)
@@ -109,7 +111,7 @@ def training(epochs: np.ndarray, losses: Mapping[str, np.ndarray], figures: Mapp
         _legend(axes)
     left.set_ylim(bottom=0)
     right.set_ylim(0, 1.03)
-    return _png(figure)
+    return png(figure)
 
 
 @matplotlib.rc_context(LOOK)
@@ -118,7 +120,7 @@ def by_video(names: Sequence[str], figures: Mapping[str, np.ndarray]) -> bytes:
     figure, axes = _dots(names, figures)
     axes.set_xlim(0, 1.03)
     axes.set_title("each held-out recording by itself")
-    return _png(figure)
+    return png(figure)
 
 
 @matplotlib.rc_context(LOOK)
@@ -128,12 +130,12 @@ def keypoint_errors(names: Sequence[str], figures: Mapping[str, np.ndarray]) -> 
     axes.set_xlim(left=0)
     axes.set_xlabel("pixels")
     axes.set_title("keypoint error on held-out recordings (lower is better)")
-    return _png(figure)
+    return png(figure)
 
 
 def _dots(names: Sequence[str], figures: Mapping[str, np.ndarray]) -> tuple[Figure, Any]:
     """A row per name, a marker per figure; the first name on top."""
-    figure = _new_figure(9.6, 1.1 + 0.3 * len(names))
+    figure = new_figure(9.6, 1.1 + 0.3 * len(names))
     axes = figure.subplots()
     for number, (name, values) in enumerate(figures.items()):
         places = np.arange(len(names)) + (number - (len(figures) - 1) / 2) * 0.16
@@ -167,18 +169,19 @@ def _legend(axes: Any, **place: Any) -> None:
 
 
 def _figure(rows: int, columns: int) -> tuple[Figure, Any]:
-    figure = _new_figure(4.9 * columns, 3.5 * rows)
+    figure = new_figure(4.9 * columns, 3.5 * rows)
     return figure, figure.subplots(rows, columns)
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """A drawing so many inches wide and high."""
     figure = Figure(figsize=(width, height), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The drawing as PNG bytes that tell nothing of the program that made them."""
     buffer = io.BytesIO()
-    # the version of the drawing program is not part of the picture
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -10,6 +10,9 @@ import jinja2
 from markupsafe import Markup
 
 TEMPLATE = "report_template.html"
+PNG_WIDTH = slice(16, 20)
+SHOWN_SIZE = 0.69
+"""Pixels on the page for each pixel of a chart, which are drawn finer than they are shown."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Picture:
     caption: str = ""
     note: str = ""
     badge: str = ""
+    width_px: int = 0
+    """How wide it is shown, 0 = as its place says."""
 
 
 def data_uri(content: bytes) -> str:
@@ -29,12 +34,17 @@ def data_uri(content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
+def chart_width(png: bytes) -> int:
+    """How wide a chart is shown, so that its letters have the size of those of other charts."""
+    return round(int.from_bytes(png[PNG_WIDTH], "big") * SHOWN_SIZE)
+
+
 def render(page: Mapping[str, Any]) -> str:
     """Fill the template; a name the template uses and the page lacks is an error, and all texts are escaped."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader = jinja2.FunctionLoader(lambda name: resources.files("etholoop.io").joinpath(name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"figure": figure, "interval": interval, "count": count, "typed": typed}
-    text = resources.files("etholoop.io").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(text).render(**page) + "\n"
+    return environment.get_template(TEMPLATE).render(**page) + "\n"
 
 
 def figure(value: float | None, unit: str = "") -> str:

@@ -40,12 +40,12 @@ class Inputs:
         self.labelled = tables.read(project.annotations / "labelled_frames.parquet", LabelledFrames)
         self.boxes = tables.read(project.annotations / "boxes.parquet", Boxes)
         self.keypoints = tables.read(project.annotations / "keypoints.parquet", Keypoints)
-        self.dataset = _table(project.pose_dataset / "index.parquet", PoseDataset)
+        self.dataset = table_or_empty(project.pose_dataset / "index.parquet", PoseDataset)
         self.predicted = tables.read(project.pose_predictions / "frames.parquet", PredictedFrames)
         self.detections = tables.read(project.pose_predictions / "detections.parquet", Detections)
         self.predicted_keypoints = tables.read(project.pose_predictions / "keypoints.parquet", PredictedKeypoints)
-        self.matches = _table(project.evaluation / "matches.parquet", Matches)
-        self.errors = _table(project.evaluation / "keypoint_errors.parquet", KeypointErrors)
+        self.matches = table_or_empty(project.evaluation / "matches.parquet", Matches)
+        self.errors = table_or_empty(project.evaluation / "keypoint_errors.parquet", KeypointErrors)
         self.pictures = pictures(project)
         self.batch = tables.read(project.selection / "batch.parquet", Selection)
         self.held_out = tables.read(project.selection / "held_out.parquet", Selection)
@@ -91,5 +91,6 @@ def record(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _table(path: Path, schema: Any) -> pd.DataFrame:
+def table_or_empty(path: Path, schema: Any) -> pd.DataFrame:
+    """A table; empty if it was not written."""
     return tables.read(path, schema) if path.is_file() else tables.empty(schema)

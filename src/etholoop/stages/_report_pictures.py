@@ -162,8 +162,9 @@ def training_chart(table: pd.DataFrame) -> Picture | None:
     return Picture(data_uri(charts.training(table["epoch"].to_numpy(), losses, figures)), alt)
 
 
-def by_video_chart(table: pd.DataFrame, names: Mapping[str, str]) -> Picture | None:
-    table = table[table["split"] == "test"] if len(table) else table
+def by_video_chart(table: pd.DataFrame, names: Mapping[str, str], split: str = "test") -> Picture | None:
+    """A dot for each recording and figure; None for fewer than two recordings."""
+    table = table[table["split"] == split] if len(table) else table
     if len(table) < 2:
         return None
     figures = {title: table[name].to_numpy(dtype=float) for name, title in names.items() if name in table and table[name].notna().any()}

@@ -29,6 +29,8 @@ FIGURES = {
     "oks_ap": ("OKS-AP .50:.95", "", "how closely the poses fit"),
     "ece": ("Calibration error (ECE)", "", "gap between stated and real certainty; 0 is best"),
 }
+SYNTHETIC = "synthetic"
+"""Note at labels that the oracle of `etholoop simulate` gave."""
 LOWER_IS_BETTER = {"median_px", "rmse_px", "ece"}
 SHARES = {"box_ap50": "box AP50", "oks_ap50": "OKS-AP50"}
 LENGTHS = {"rmse_px": "RMSE", "median_px": "median"}
@@ -39,6 +41,7 @@ SECTIONS = {
     "samples": "Held-out frames",
     "errors": "Worst errors",
     "curves": "Curves",
+    "behaviour": "Behaviour",
     "batch": "What to label next",
     "held-out": "Held-out list",
     "inputs": "What went in",
@@ -53,6 +56,8 @@ class Params(Section):
     """Held-out frames with predictions drawn beside the labels."""
     n_worst: int = Field(8, ge=0)
     thumbnail_px: int = Field(320, ge=80, le=1280)
+    n_animals: int = Field(6, ge=0)
+    """Animals whose behaviour is drawn over time."""
 
 
 def run(project: Project, params: Params) -> None:
@@ -70,6 +75,7 @@ def page(inputs: "Inputs", pictures: "Pictures", params: Params) -> dict[str, An
     """Everything the template shows."""
     from etholoop import __version__
     from etholoop.core.cycle_facts import label_counts
+    from etholoop.stages._report_behaviour import behaviour
     from etholoop.stages._report_pictures import keypoint_colours
 
     species, points = inputs.skeleton.species, inputs.skeleton.keypoint_names
@@ -77,8 +83,10 @@ def page(inputs: "Inputs", pictures: "Pictures", params: Params) -> dict[str, An
     content: dict[str, Any] = {"title": f"Cycle {inputs.cycle.id}", "version": __version__, "keypoint_colours": keypoint_colours(inputs)}
     content |= {"lead": lead(inputs, counts), "warnings": warnings(inputs), **what_to_do(inputs, counts)}
     content |= {**figures(inputs), **learning(inputs, counts), **examples(inputs, pictures, params), **curves(inputs)}
+    content["behaviour"] = behaviour(inputs, params.n_animals)
     content |= {**batch(inputs, pictures), **held_out(inputs, pictures), **what_went_in(inputs, counts), **provenance(inputs)}
-    shown = {"figures": "headline", "learning": "learning_chart", "samples": "samples", "errors": "worst", "curves": "curves"}
+    shown = {"figures": "headline", "learning": "learning_chart", "samples": "samples", "errors": "worst"}
+    shown |= {"curves": "curves", "behaviour": "behaviour"}
     content["sections"] = [(anchor, name) for anchor, name in SECTIONS.items() if anchor not in shown or content[shown[anchor]]]
     return content
 
@@ -114,6 +122,8 @@ def warnings(inputs: "Inputs") -> list[dict[str, str]]:
     }
     modes = sorted(set(inputs.splits["mode"]))
     found = [dict(zip(("level", "title", "text"), words[mode], strict=True)) for mode in modes]
+    if len(inputs.labelled) and (inputs.labelled["note"] == SYNTHETIC).all():
+        found.insert(0, {"level": "", "title": "Synthetic animals", "text": "All labels are of rendered animals, not of real ones."})
     for gate, content in inputs.gates.items():
         for rule, override in sorted(content.get("overrides", {}).items()):
             needed = "It fails on these data." if override["needed"] else "It would pass on these data: the override can go."

@@ -1,0 +1,122 @@
+"""Who did what when, by people and by each model, as the report draws it; and how the known time was spent."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from etholoop.core.bouts.intervals import flags_of, intervals_of
+from etholoop.core.bouts.lines import truth_of
+
+KEY = ["video_id", "track"]
+LABELLED = "labelled"
+"""Name of what people said, beside the names of the families."""
+
+Intervals = np.ndarray
+"""Half-open ``[start, stop)`` frames, (m, 2), in their order and apart from each other."""
+
+
+@dataclass(frozen=True)
+class AnimalTime:
+    """One animal between two frames.
+
+    ``known``: time that people looked at. ``said``: source (``LABELLED`` or a family) → behaviour → its bouts. ``unsure``: family →
+    time of which it says nothing.
+    """
+
+    video_id: str
+    track: int
+    subject: str
+    start_frame: int
+    stop_frame: int
+    known: Intervals
+    said: Mapping[str, Mapping[str, Intervals]]
+    unsure: Mapping[str, Intervals]
+
+
+def spread(keys: pd.DataFrame, n: int) -> list[tuple[str, int]]:
+    """Up to ``n`` animals (``video_id, track, weight``): every video in turn, in each those with most weight first; by video and track."""
+    ordered = keys.sort_values(["weight", *KEY], ascending=[False, True, True])
+    turn = ordered.groupby("video_id").cumcount()
+    chosen = ordered.assign(turn=turn).sort_values(["turn", *KEY]).head(n)
+    return sorted((str(video_id), int(track)) for video_id, track in chosen[KEY].itertuples(index=False, name=None))
+
+
+def animal_time(
+    key: tuple[str, int],
+    subject: str,
+    *,
+    labels: pd.DataFrame,
+    bouts: pd.DataFrame,
+    unsure: pd.DataFrame,
+    behaviours: Sequence[str],
+    families: Sequence[str],
+) -> AnimalTime:
+    """One animal over the time that is labelled; without labels over the time in which anything is said of it.
+
+    Args:
+        labels: ``frame, y_<behaviour>`` of this animal; may be empty.
+        bouts: ``family, behaviour, start_frame, stop_frame`` of this animal; ``unsure`` likewise without a behaviour.
+    """
+    times = pd.concat([bouts[["start_frame", "stop_frame"]], unsure[["start_frame", "stop_frame"]]])
+    known = np.zeros((0, 2), np.int64)
+    said: dict[str, dict[str, Intervals]] = {}
+    if len(labels):
+        start, stop = int(labels["frame"].min()), int(labels["frame"].max()) + 1
+        truth = truth_of(labels, behaviours, start, stop - start)
+        known = intervals_of(np.any(truth >= 0, axis=1)) + start
+        said[LABELLED] = {name: intervals_of(truth[:, k] == 1) + start for k, name in enumerate(behaviours)}
+    else:
+        start, stop = (int(times["start_frame"].min()), int(times["stop_frame"].max())) if len(times) else (0, 0)
+    for family in families:
+        own = bouts[bouts["family"] == family]
+        said[family] = {name: _within(own[own["behaviour"] == name], start, stop) for name in behaviours}
+    doubts = {family: _within(unsure[unsure["family"] == family], start, stop) for family in families}
+    return AnimalTime(*key, subject, start, stop, known, said, doubts)
+
+
+def _within(rows: pd.DataFrame, start: int, stop: int) -> Intervals:
+    cut = np.clip(rows[["start_frame", "stop_frame"]].to_numpy(np.int64), start, stop)
+    cut = cut[cut[:, 1] > cut[:, 0]]
+    return cut[np.argsort(cut[:, 0], kind="stable")]
+
+
+def lanes_of(animals: Iterable[AnimalTime], behaviours: Sequence[str]) -> list[list[str]]:
+    """Behaviours side by side in as few lines as show everything: those of one lane never overlap in what any source says."""
+    clashes: set[tuple[str, str]] = set()
+    for animal in animals:
+        for bouts in animal.said.values():
+            clashes |= {pair for pair in combinations(behaviours, 2) if overlap(bouts[pair[0]], bouts[pair[1]])}
+    lanes: list[list[str]] = []
+    for name in behaviours:
+        free = next((lane for lane in lanes if not any((other, name) in clashes for other in lane)), None)
+        if free is None:
+            lanes.append([name])
+        else:
+            free.append(name)
+    return lanes
+
+
+def overlap(first: Intervals, second: Intervals) -> bool:
+    """Whether any interval of one shares a frame with any of the other."""
+    if not len(first) or not len(second):
+        return False
+    before = np.searchsorted(second[:, 0], first[:, 1], side="left") - 1
+    return bool((second[np.maximum(before, 0), 1] > first[:, 0])[before >= 0].any())
+
+
+def budgets(animals: Iterable[AnimalTime], behaviours: Sequence[str], families: Sequence[str]) -> dict[str, np.ndarray]:
+    """Share of the known time in each behaviour (K,), by source, over all animals together; NaN where no time is known."""
+    frames = {source: np.zeros(len(behaviours)) for source in (LABELLED, *families)}
+    n_known = 0
+    for animal in animals:
+        n = animal.stop_frame - animal.start_frame
+        known = flags_of(animal.known - animal.start_frame, n)
+        n_known += int(known.sum())
+        for source, total in frames.items():
+            bouts: Mapping[str, Any] = animal.said.get(source, {})
+            total += [int((flags_of(bouts[name] - animal.start_frame, n) & known).sum()) if name in bouts else 0 for name in behaviours]
+    return {source: total / n_known if n_known else np.full(len(behaviours), np.nan) for source, total in frames.items()}
