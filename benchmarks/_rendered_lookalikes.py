@@ -50,7 +50,17 @@ def rendered_lookalikes(seed: int, n_animals: int = N_ANIMALS, n_frames: int = N
         n_animals=n_animals,
     )
     table = pd.DataFrame(whole, columns=["track", "frame", *BOX])
-    return Sequence("rendered look-alikes", FPS, scene.width, scene.height, table, detections, np.array([row[1] for row in rows], np.int64))
+    true_track = np.array([row[1] for row in rows], np.int64)
+    return Sequence(
+        "rendered look-alikes",
+        FPS,
+        scene.width,
+        scene.height,
+        table,
+        detections,
+        true_track,
+        read=lambda frames: ((frame, render(scene, frame)) for frame in frames),
+    )
 
 
 def crossing_scene(seed: int, n_animals: int, n_frames: int) -> Scene:

@@ -7,7 +7,7 @@ distance, as in TrackEval's 2D point similarity. Trackers that need boxes get a 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from etholoop.core.tracking.detections import DetectionFrames
+from etholoop.io.video import VideoReader, probe
+from etholoop.modeling.silhouettes import Read
 
 MARGIN_PX = 6.0
 FLY_PX = 120.0
@@ -37,7 +39,8 @@ class Sequence:
 
     ``truth``: track, frame, x_min, y_min, x_max, y_max of every animal in every frame it is in. ``true_track`` (n,) tells which animal
     each detection shows, -1 = none (a false one) and is None where nobody knows. ``radius_px``: animals are points, the middles of the
-    boxes, and match up to this distance; None = they are boxes and match by their overlap.
+    boxes, and match up to this distance; None = they are boxes and match by their overlap. ``read``: gives the pictures of given frames, as
+    `Source.read` does; None = there is no video.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Sequence:
     detections: DetectionFrames
     true_track: NDArray[np.int64] | None = None
     radius_px: float | None = None
+    read: Read | None = None
 
 
 def near(radius_px: float) -> Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]:
@@ -64,13 +68,25 @@ def sequences(root: Path) -> list[Sequence]:
     """All recordings below ``root`` (the folder that holds ``data/``): seen perfectly, or by a real detector where the name says so."""
     data = root / "data"
     pair, two, four = data / "sleap_fly_pair", data / "dreem_two_flies", data / "dreem_four_flies_tracks_only"
-    return [
+    found = [
         _from_keypoints("sleap_fly_pair", pair / "derived_clip_keypoints.csv"),
         _head_and_thorax("sleap_fly_pair_real", pair / "derived_clip_keypoints.csv", pair / "clip.predictions.slp"),
         _from_keypoints("dreem_two_flies", two / "derived_two_flies_keypoints.csv"),
         _from_keypoints("dreem_two_flies_real", two / "derived_two_flies_keypoints.csv", two / "derived_two_flies_noisy_keypoints.csv"),
         _from_keypoints("dreem_four_flies", four / "derived_four_flies_keypoints.csv"),
     ]
+    videos = {"sleap_fly_pair": pair / "clip.mp4", "dreem_two_flies": two / "two_flies.mp4"}
+    return [replace(one, read=_reader(videos[name])) if (name := one.name.removesuffix("_real")) in videos else one for one in found]
+
+
+def _reader(path: Path) -> Read:
+    """Pictures of a video; it is opened when they are asked for."""
+
+    def read(frames: Iterable[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        with VideoReader(path, probe(path)[1]) as reader:
+            yield from reader.read(frames)
+
+    return read
 
 
 def noisy(sequence: Sequence, drop: float, jitter_px: float, false_rate: float, seed: int) -> Sequence:

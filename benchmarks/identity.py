@@ -8,6 +8,9 @@
 * look-alikes: simulated animals of one shape that walk through each other (`_lookalikes.py`);
 * rendered crossings: the same ways, walked by drawn mice of one coat, detected where they can be seen (`_rendered_lookalikes.py`).
 
+"etholoop" is what the stage `track` does: where boxes leave an exchange to be feared, and there is a video, its pixels are looked at and
+the video is tracked again. "without pixels" is the same without that, "boxes only" without keypoints too.
+
 Switches and IDF1 are those of `core/metrics/tracking.py` (equal to TrackEval): boxes match from an overlap of .5 on. `--seed-from` chooses
 other seeds than those that were looked at while the tracker was written (0 to 29). The swap queue and the estimate of accuracy are
 judged against the truth in the same runs.
@@ -41,14 +44,17 @@ from etholoop.core.tracking.detections import track_table
 from etholoop.core.tracking.gaps import filled
 from etholoop.core.tracking.identity_accuracy import calibration, estimated, first_share
 from etholoop.core.tracking.risks import risks_of, track_numbers
+from etholoop.modeling.silhouettes import watched
 from etholoop.modeling.trackers import settings_of
+from etholoop.stages._track_pixels import wanted
 
 OURS, OTHERS, ORACLE = "etholoop", ("bytetrack", "botsort", "ocsort"), "oracle"
 REAL = ("sleap_fly_pair", "sleap_fly_pair_real", "dreem_two_flies", "dreem_two_flies_real")
 NOISY = ("dreem_four_flies", "sleap_fly_pair")
 LEVELS = ((0.1, 0.02), (0.2, 0.04), (0.1, 0.1), (0.2, 0.2))
 """(share of detections dropped, standard deviation of the noise on each side of a box and each keypoint in sizes of an animal)."""
-TRACKERS = (OURS, f"{OURS} boxes only", *OTHERS, ORACLE)
+NO_PIXELS, BOXES_ONLY = f"{OURS} without pixels", f"{OURS} boxes only"
+TRACKERS = (OURS, NO_PIXELS, BOXES_ONLY, *OTHERS, ORACLE)
 RADII_PX = (60.0, 75.0, 120.0)
 """Distances (half, five eighths and the whole of a fly's length) up to which points match, for recordings that are judged by points."""
 NEAR = 5
@@ -159,9 +165,14 @@ def _came_true(true: list[tuple[int, int]], row: Any) -> bool:
     return any(track in (row.track_a, row.track_b) and frame in near for frame, track in true)
 
 
-def boxes_only(sequence: Sequence) -> Sequence:
-    """The same without keypoints: what the other trackers see."""
-    return replace(sequence, detections=replace(sequence.detections, keypoints=None))
+def seen_by(sequence: Sequence, name: str) -> Sequence:
+    """What a tracker is shown: with pixels where ours would look at them, without keypoints where only boxes count."""
+    if name == BOXES_ONLY:
+        return replace(sequence, detections=replace(sequence.detections, keypoints=None))
+    if name != OURS or sequence.read is None or not wanted("auto", sequence.detections, judged(sequence, OURS)[1]):
+        return sequence
+    frames = watched(sequence.detections, sequence.read, np.arange(sequence.detections.n_frames))
+    return replace(sequence, detections=frames)
 
 
 def main() -> None:
@@ -181,10 +192,12 @@ def main() -> None:
     seeds = range(options.seed_from, options.seed_from + options.seeds)
     for group, seed, sequence in cases(Path(os.environ["ETHOLOOP_DATA"]), seeds, options.only):
         for name in names:
-            seen = boxes_only(sequence) if name.endswith("boxes only") else sequence
+            if name == NO_PIXELS and sequence.read is None:
+                continue
+            seen = seen_by(sequence, name)
             figures, found = judged(seen, name.split()[0])
             if name == OURS and sequence.true_track is not None:
-                figures |= queue_figures(sequence, found)
+                figures |= queue_figures(seen, found)
             runs.append({"group": group, "seed": seed, "tracker": name, **figures})
             print(
                 f"{group} seed {seed} {name}: {figures['switches']:.0f} switches, IDF1 {figures['IDF1']:.4f}", file=sys.stderr, flush=True
@@ -198,13 +211,13 @@ def report(runs: pd.DataFrame) -> None:
     """The tables."""
     names = [name for name in TRACKERS if name in set(runs["tracker"])]
     print("switches, summed over seeds (and least IDF1)")
-    print(f"{'':26}" + "".join(f"{name:>22}" for name in names) + f"{'of the best other':>20}")
+    print(f"{'':26}" + "".join(f"{name:>24}" for name in names) + f"{'of the best other':>20}")
     for group, own in runs.groupby("group", sort=False):
         by = own.groupby("tracker")
         total, least = by["switches"].sum(), by["IDF1"].min()
         others = [total[name] for name in OTHERS if name in total]
         share = f"{total[OURS] / min(others):.0%}" if OURS in total and others and min(others) else "-"
-        cells = "".join(f"{f'{total[name]:.0f} ({least[name]:.4f})' if name in total else '-':>22}" for name in names)
+        cells = "".join(f"{f'{total[name]:.0f} ({least[name]:.4f})' if name in total else '-':>24}" for name in names)
         print(f"{group:26}{cells}{share:>20}")
     by_radius = [name for name in runs.columns if str(name).startswith("IDF1 ")]
     for group, own in runs[runs[by_radius].notna().any(axis=1)].groupby("group", sort=False) if by_radius else ():

@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from evaluation_project import detection, new_project, predicted_keypoints, video, write_predictions, write_videos
+from untouched import write_untouched
 
 from etholoop.core.tracking.edits import Anchor, Edit
 from etholoop.errors import FaultsError
@@ -19,6 +21,7 @@ TWO = "name: test\nspecies: [mouse]\nkeypoints: [{name: nose, sigma: 0.05}, {nam
 def project(tmp_path):
     project = new_project(tmp_path)
     project.skeleton.write_text(TWO)
+    write_untouched(project)
     return project
 
 
@@ -73,7 +76,7 @@ def test_each_animal_is_one_track(project):
     table = outputs(project)["tracks"]
     assert table.groupby(["video_id", "track"]).size().tolist() == [100, 100, 90, 90]
     assert (table.groupby(["video_id", "track"])["y_min"].nunique() == 1).all()
-    sure = {"share_right": 1.0, "exchanges_expected": 0.0}
+    sure = {"share_right": 1.0, "exchanges_expected": 0.0, "pixels": False}
     assert status(project)["identity_estimated"] == {"cage1": sure, "cage2": sure}
     names = outputs(project)["names"]
     assert (
@@ -146,6 +149,74 @@ def test_edits_are_laid_over_and_lost_ones_told(project, capsys):
     assert "edit b of label_studio/track_edits.csv was not applied" in capsys.readouterr().err
 
 
+def seen_twice(project, missing=range(40, 60)):
+    """Two animals that are far apart; for a while the detector sees the upper one twice and the lower one not."""
+    from fractions import Fraction
+
+    import cv2
+
+    from etholoop.io.sources import index_path
+    from etholoop.io.video import probe, write_video
+
+    def picture(frame):
+        image = np.random.default_rng(frame).integers(20, 40, (100, 200, 3)).astype(np.uint8)
+        for y in (20, 80):
+            cv2.ellipse(image, (40 + frame, y), (15, 10), 0, 0, 360, (210, 210, 210), -1)
+        return image
+
+    path = project.raw_videos / "cage1.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, map(picture, range(100)), Fraction(25), crf=5)
+    probe(path)[1].save(index_path(project.manifest, "cage1"))
+    rows = []
+    for frame in range(100):
+        second = (30 + frame, 5, 60 + frame, 35) if frame in missing else (25 + frame, 70, 55 + frame, 90)
+        for place, (x, y, x2, y2) in enumerate([(25 + frame, 10, 55 + frame, 30), second]):
+            rows.append(detection("cage1", frame, place, (x, y, x2, y2)))
+    return rows
+
+
+def test_pixels_tell_which_animal_was_seen_twice(project):
+    predict(project, seen_twice(project))
+    track.run(project, track.Params(pixels="on"))
+    table = outputs(project)["tracks"].query("state == 'detected'")
+    lower = table[table["y_min"] == 70]
+    assert lower["track"].nunique() == 1 and len(lower) == 80
+    assert set(table[table["frame"].between(40, 59)]["track"]) == set(table["track"]) - set(lower["track"])
+    assert status(project)["identity_estimated"]["cage1"]["pixels"] is True
+
+
+def test_pixels_are_looked_at_only_where_boxes_leave_doubt(project, monkeypatch):
+    asked = []
+    monkeypatch.setattr(track.looking, "with_pixels", lambda root, video_id, frames: (asked.append(video_id), frames)[1])
+    # cage1 walks; the two of cage2 meet, are not seen, and come apart again
+    rng = np.random.default_rng(0)
+    meeting = [row for row in walk("cage2", range(100)) if not 40 <= row["frame"] < 60]
+    for row in meeting:
+        lower = row["y_min"] > 20
+        x, y = 10 + rng.normal(0, 2), 10 + lower * np.clip(2 * abs(row["frame"] - 50) - 18, 2, 30) + rng.normal(0, 2)
+        row |= {"x_min": x, "x_max": x + 20, "y_min": y, "y_max": y + 20}
+    predict(project, [*walk("cage1", range(100)), *meeting])
+    track.run(project, track.Params())
+    assert asked == ["cage2"]
+    track.run(project, track.Params(pixels="off"))
+    assert asked == ["cage2"]
+
+
+def test_other_pixels_are_tracked_again(project, monkeypatch):
+    predict(project, walk("cage1", range(100)))
+    made = []
+    real = track.write_tracks
+    monkeypatch.setattr(track, "write_tracks", lambda folder, job, *rest: (made.append(job.video_id), real(folder, job, *rest)))
+    track.run(project, track.Params())
+    write_videos(project, [video("cage1", sha256="1" * 64)])
+    track.run(project, track.Params())
+    track.run(project, track.Params(pixels="off"))
+    write_videos(project, [video("cage1", sha256="2" * 64)])
+    track.run(project, track.Params(pixels="off"))
+    assert made == ["cage1"] * 3
+
+
 def test_a_misspelt_setting_stops_before_any_work(project):
     with pytest.raises(FaultsError, match="did you mean 'animals'"):
         track.run(project, track.Params(settings={"animal": 2}))
@@ -154,6 +225,4 @@ def test_a_misspelt_setting_stops_before_any_work(project):
 
 @pytest.mark.parametrize(("looks", "step"), [([0, 1, 2, 3], 1), ([0, 4, 5, 8, 12, 16], 4), ([3, 17, 18, 90], None), ([5], None)])
 def test_the_step_is_what_most_looks_are_apart(looks, step):
-    import numpy as np
-
     assert track.step_of(np.array(looks)) == step

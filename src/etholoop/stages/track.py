@@ -1,7 +1,8 @@
 """track: detections → which one is which animal, from the first frame to the last, and where that is doubtful.
 
 Each video is tracked by itself and kept in the memo, so a new video costs one video and a kill at most the one in hand. What people said
-about tracks (label_studio/track_edits.csv) is laid over whatever the tracker found.
+about tracks (label_studio/track_edits.csv) is laid over whatever the tracker found. Where boxes alone leave the animals in doubt, the
+pixels of the video are looked at and it is tracked once more.
 """
 
 import hashlib
@@ -31,15 +32,20 @@ from etholoop.project import Project
 from etholoop.schema.skeleton import Skeleton
 from etholoop.schema.tracks import SwapRisks, TrackNames, Tracks
 from etholoop.schema.videos import Videos
+from etholoop.stages import _track_pixels as looking
 from etholoop.stages._map import Unit, map_memo
+from etholoop.stages._sources import project_sources
 
-VERSION = 3
+VERSION = 4
 """To be changed with the meaning of the tables, so that old results in the memo are not used."""
 
 TRACKERS = "etholoop.modeling.trackers"
 
-TRACK_S = 2e-4
-"""Rough seconds to track one detection."""
+SEES_PIXELS = ("etholoop",)
+"""Trackers that use silhouettes."""
+
+TRACK_S, LOOK_S = 2e-4, 0.008
+"""Rough seconds to track one detection, and to look at the pixels of one frame."""
 
 REGULAR = 0.5
 """Least share of neighbouring frames at one distance; below it frames were picked, not followed."""
@@ -54,6 +60,9 @@ class Params(Section):
     tracker: str = Field("etholoop", description="a file name in src/etholoop/modeling/trackers/")
     settings: dict[str, Any] = Field({}, description="of the tracker")
     step: int | None = Field(None, ge=1, description="frames from one look to the next; null = what the predictions show")
+    pixels: looking.Choice = Field(
+        "auto", description="on: silhouettes tell who is who, every frame is read; auto: only in videos where an exchange is to be feared"
+    )
     max_step_s: float = Field(0.5, gt=0, description="videos whose frames were looked at less often are not tracked, and named")
 
 
@@ -70,6 +79,7 @@ class Job:
     step: int
     tracker: str
     settings: dict[str, Any]
+    pixels: looking.Choice
 
 
 def run(project: Project, params: Params) -> None:
@@ -117,7 +127,8 @@ def jobs_of(project: Project, params: Params) -> tuple[list[Job], list[str]]:
             told.append(f"{video_id} is not tracked: {reason}")
             continue
         size = (int(video["width"]), int(video["height"]))
-        jobs.append(Job(project.root, video_id, int(video["n_frames"]), fps, *size, step or 1, params.tracker, params.settings))
+        look = params.pixels if params.tracker in SEES_PIXELS else "off"
+        jobs.append(Job(project.root, video_id, int(video["n_frames"]), fps, *size, step or 1, params.tracker, params.settings, look))
     return jobs, told
 
 
@@ -154,6 +165,7 @@ def tracked(project: Project, jobs: list[Job], edits: list[editing.Edit]) -> lis
     if not jobs:
         return []
     skeleton = read_skeleton(project.skeleton)
+    sources = project_sources(project) if any(job.pixels != "off" for job in jobs) else {}
     units = []
     for job in jobs:
         frames = frames_of(job, skeleton)
@@ -163,10 +175,12 @@ def tracked(project: Project, jobs: list[Job], edits: list[editing.Edit]) -> lis
             video=[job.video_id, job.n_frames, job.fps, job.width, job.height, job.step],
             tracker=[job.tracker, registry.load(TRACKERS, job.tracker).VERSION, job.settings],
             skeleton=[list(skeleton.sigmas), skeleton.n_animals],
+            pixels=[job.pixels, *(looking.identity(sources[job.video_id]) if job.pixels != "off" else [])],
             edits=track_edits.dumps(own),
             version=VERSION,
         )
-        units.append(Unit(key, job.video_id, (job, skeleton, own), TRACK_S * frames.n, job.video_id))
+        cost = TRACK_S * frames.n + LOOK_S * job.n_frames * (job.pixels == "on")
+        units.append(Unit(key, job.video_id, (job, skeleton, own), cost, job.video_id))
     memo = Memo(project.memo, "track")
     done = map_memo(memo, units, write_tracks, project, what="tracking")
     return [done[unit.key] for unit in units]
@@ -197,6 +211,10 @@ def write_tracks(folder: Path, job: Job, skeleton: Skeleton, edits: list[editing
     settings = settings_of(job.tracker, job.settings, "params.yaml")
     tracker = registry.load(TRACKERS, job.tracker)
     found = tracker.track(frames, settings, fps=job.fps, width=job.width, height=job.height)
+    looked = looking.wanted(job.pixels, frames, found)
+    if looked:
+        frames = looking.with_pixels(job.root, job.video_id, frames)
+        found = tracker.track(frames, settings, fps=job.fps, width=job.width, height=job.height)
     applied = editing.apply(found, edits)
     risks = risks_of(frames, applied.tracks)
     content = {"tracks": applied.tracks, "names": names_of(applied), "swap_risks": risks}
@@ -206,7 +224,7 @@ def write_tracks(folder: Path, job: Job, skeleton: Skeleton, edits: list[editing
         tables.write(tables.typed(table, schema), schema, folder / f"{name}.parquet")
     (folder / "lost.json").write_text(json.dumps(applied.lost, sort_keys=True), encoding="utf-8")
     sure = estimated(applied.tracks, risks)
-    figures = {"share_right": round(sure.accuracy, 4), "exchanges_expected": round(sure.n_switches, 2)}
+    figures = {"share_right": round(sure.accuracy, 4), "exchanges_expected": round(sure.n_switches, 2), "pixels": looked}
     (folder / "identity.json").write_text(json.dumps(figures, sort_keys=True), encoding="utf-8")
 
 

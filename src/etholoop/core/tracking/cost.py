@@ -8,7 +8,9 @@ Every kind of evidence is a residual judged by the spread it has on links beyond
 * extent: width and height of the box; with the place this is what intersection over union sees, but it goes on telling when boxes no
   longer touch;
 * pose: keypoints about their common mean, the exponent of OKS with each keypoint's own spread in this video in place of a sigma set
-  beforehand. Without the mean it tells another thing than the place, so the two add up.
+  beforehand. Without the mean it tells another thing than the place, so the two add up;
+* bodies, where pixels were looked at: on one silhouette that touched no other it is the same animal, wherever in it the detection lies, and
+  on two that were in view at one time it is not (`bodies.py`).
 """
 
 from dataclasses import dataclass, replace
@@ -41,6 +43,9 @@ OTHER_SPECIES = 3.0
 """Nats against a link between species: detectors take one for another about once in twenty times."""
 
 
+OTHER_BODY = 15.0
+"""Nats against a link between two bodies that were in view at one time; less than certain, for pixels may err."""
+
 GLITCH = 1e-3
 """Share of detections whose extent or pose is beside the animal, however different it looks."""
 
@@ -50,7 +55,8 @@ class Scene:
     """The detections of a video, ready for comparison.
 
     ``look`` (n,) time in looks (frames / step). ``centre`` (n, 2), ``box`` (n, 4), ``side`` (n, 2), ``points`` (n, K, 2) px or None.
-    ``size_px``: median root of the boxes' areas. ``species`` (n,) numbers.
+    ``size_px``: median root of the boxes' areas. ``species`` (n,) numbers. ``body`` (n,) silhouettes, -1 = not known, and ``body_span``
+    (n, 2) the looks of its first and last sight, or None without pixels.
     """
 
     look: Floats
@@ -60,6 +66,8 @@ class Scene:
     points: NDArray[np.float32] | None
     size_px: float
     species: NDArray[np.int32]
+    body: Index | None = None
+    body_span: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,10 @@ def scene_of(frames: DetectionFrames, least_confidence: float = 0.05) -> Scene:
     centre = (box[:, :2] + box[:, 2:]) / 2
     codes = pd.factorize(frames.species)[0] if frames.n else np.zeros(0, dtype=np.int64)
     size = float(np.median(np.sqrt(side.prod(1)))) if frames.n else 1.0
-    return Scene(frames.frame / frames.step, centre, box, side, points, size, codes.astype(np.int32))
+    scene = Scene(frames.frame / frames.step, centre, box, side, points, size, codes.astype(np.int32))
+    if frames.body is None or frames.body_span is None or not (frames.body >= 0).any():
+        return scene
+    return replace(scene, body=frames.body, body_span=frames.body_span[np.maximum(frames.body, 0)] / frames.step)
 
 
 def first_model(scene: Scene, distance: Floats) -> Model:
@@ -140,7 +151,19 @@ class Judge:
         lag = scene.look[second] - scene.look[first]
         calm, residual = _calm(model, scene, (self.came, self.goes), (first, second))
         total = together(calm, residual, *model.sudden.at(lag))
-        return total + OTHER_SPECIES * (scene.species[first] != scene.species[second])
+        total += OTHER_SPECIES * (scene.species[first] != scene.species[second])
+        if scene.body is None:
+            return total
+        same = (scene.body[first] == scene.body[second]) & (scene.body[first] >= 0)
+        return np.where(same, 0.0, total + OTHER_BODY * self.apart(first, second))
+
+    def apart(self, first: Index, second: Index) -> NDArray[np.bool_]:
+        """Pairs on two bodies that were in view at one time: for certain two animals."""
+        body, span = self.scene.body, self.scene.body_span
+        if body is None or span is None:
+            return np.zeros(len(first), dtype=bool)
+        known = (body[first] >= 0) & (body[second] >= 0) & (body[first] != body[second])
+        return known & (span[first, 0] <= span[second, 1]) & (span[second, 0] <= span[first, 1])
 
     def price(self, first: Index, second: Index) -> Floats:
         """Nats against a link, comparable over lags: unlikely motion, a wide spread and looks without a detection count against it."""

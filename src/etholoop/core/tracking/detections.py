@@ -15,9 +15,12 @@ class DetectionFrames:
 
     ``frame`` (n,) int64. ``box`` (n, 4) x_min, y_min, x_max, y_max in source pixels. ``confidence`` (n,) 0 to 1. ``species`` (n,) text.
     ``instance`` (n,) int64, the detection's number within its frame. ``keypoints`` (n, K, 3) x, y, confidence with NaN for missing ones,
-    or None. ``embedding`` (n, d) appearance of each detection, or None. ``n_frames``: length of the video. ``sigmas`` (K,) of OKS, or None.
+    or None. ``embedding`` (n, d) appearance of each detection, NaN = not seen, or None. ``n_frames``: length of the video. ``sigmas`` (K,)
+    of OKS, or None.
     ``looked_at``: sorted numbers of the frames that the detector saw, with or without animals in them; None = every frame.
-    ``n_animals``: how many are in view at most, None = unknown.
+    ``n_animals``: how many are in view at most, None = unknown. ``body`` (n,) the silhouette under each detection that is one animal for
+    certain, -1 = not known (`bodies.py`); ``body_fit`` (n,) how well the box fits it, 0 to 1; ``body_span`` (B, 2) first and last frame in
+    which each silhouette is in view. The three are None without pixels.
     """
 
     frame: NDArray[np.int64]
@@ -31,6 +34,9 @@ class DetectionFrames:
     sigmas: NDArray[np.float64] | None = None
     looked_at: NDArray[np.int64] | None = None
     n_animals: int | None = None
+    body: NDArray[np.int64] | None = None
+    body_fit: NDArray[np.float32] | None = None
+    body_span: NDArray[np.int64] | None = None
 
     @property
     def n(self) -> int:

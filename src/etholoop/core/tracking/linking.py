@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from etholoop.core.tracking.cost import Judge, Scene, density
+from etholoop.core.tracking.cost import OTHER_BODY, Judge, Scene, density
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -253,4 +253,5 @@ def link_price(judge: Judge, world: World, first: Index, second: Index) -> Float
     lag = judge.scene.look[second] - judge.scene.look[first]
     likely = _likely(judge, world, first, second)
     unseen = np.minimum(judge.miss * (lag - 1), MISS_LIMIT)
-    return -np.logaddexp(np.log1p(-world.jump) + likely, np.log(world.jump)) + unseen
+    # an animal may come back where no motion leads, but not into another one's body
+    return -np.logaddexp(np.log1p(-world.jump) + likely, np.log(world.jump)) + unseen + OTHER_BODY * judge.apart(first, second)

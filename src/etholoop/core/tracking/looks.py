@@ -119,7 +119,10 @@ def _distances(points: Floats) -> Floats:
 
 
 def _main_parts(embedding: NDArray[np.float32]) -> Floats:
-    some = embedding[:: max(1, len(embedding) // 2000)].astype(np.float64)
+    known = np.flatnonzero(np.isfinite(embedding).all(1))
+    if len(known) < 2:
+        return np.full((len(embedding), 0), np.nan)
+    some = embedding[known[:: max(1, len(known) // 2000)]].astype(np.float64)
     middle = some.mean(0)
     _, _, axes = np.linalg.svd(some - middle, full_matrices=False)
     axes = axes[:N_APPEARANCE]

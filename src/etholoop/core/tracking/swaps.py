@@ -183,6 +183,8 @@ def _replaced(judge: Judge, number: Index) -> list[Take]:
     same = _ranges(np.searchsorted(look, look[left_out] - 1e-9), np.searchsorted(look, look[left_out] + 1e-9))
     spare, x = left_out[same[0]], same[1]
     inner = (number[x] >= 0) & (before[x] >= 0) & (after[x] >= 0)
+    if scene.body is not None:  # on one body either shows the same animal
+        inner &= (scene.body[spare] != scene.body[x]) | (scene.body[x] < 0)
     spare, x = spare[inner], x[inner]
     old, new = before[x], after[x]
     extra = judge.price(old, spare) + judge.price(spare, new) - judge.price(old, x) - judge.price(x, new)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from etholoop.core.tracking.bodies import spare
 from etholoop.core.tracking.gaps import filled
 from etholoop.core.tracking.identify import Options, numbered
 from etholoop.modeling.trackers._etholoop_settings import Params
@@ -16,7 +17,7 @@ from etholoop.modeling.trackers._shared import DetectionFrames, no_tracks, track
 
 __all__ = ["VERSION", "Params", "track"]
 
-VERSION = 2
+VERSION = 3
 """Raise it when the same detections would give other tracks; it is part of the memo key."""
 
 
@@ -36,11 +37,15 @@ def track(frames: DetectionFrames, settings: Params, *, fps: float, width: int, 
 
 
 def _used(frames: DetectionFrames, settings: Params) -> DetectionFrames:
-    """The detections that are likely enough; no confidence counts as sure."""
-    likely = ~(frames.confidence < settings.least_confidence)
+    """The detections that are likely enough, one for each body; no confidence counts as sure."""
+    frames = _rows(frames, ~(frames.confidence < settings.least_confidence))
+    return _rows(frames, ~spare(frames))
+
+
+def _rows(frames: DetectionFrames, likely: NDArray[np.bool_]) -> DetectionFrames:
     if likely.all():
         return frames
-    rows = ("frame", "box", "confidence", "species", "instance", "keypoints", "embedding")
+    rows = ("frame", "box", "confidence", "species", "instance", "keypoints", "embedding", "body", "body_fit")
     named = {field.name: getattr(frames, field.name) for field in fields(frames) if field.name in rows}
     return replace(frames, **{name: values[likely] for name, values in named.items() if values is not None})
 
