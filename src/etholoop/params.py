@@ -31,6 +31,12 @@ def nearest(word: str, known: list[str]) -> str:
     return f"known: {', '.join(sorted(known))}"
 
 
+def nearest_of(word: str, known: list[str]) -> str:
+    """Like ``nearest``, and after a likely word all known ones as well."""
+    answer, listed = nearest(word, known), f"known: {', '.join(known)}"
+    return f"{answer} ({listed})" if answer.startswith("did you mean") else listed
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; an empty file is an empty mapping.
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from etholoop.errors import EthoLoopError
-from etholoop.params import Section, nearest, section_from
+from etholoop.params import Section, nearest_of, section_from
 
 
 def names(package: str) -> list[str]:
@@ -31,7 +31,7 @@ def load(package: str, name: str) -> ModuleType:
     known = names(package)
     if name not in known:
         kind = package.rsplit(".", 1)[-1]
-        raise EthoLoopError(f"unknown {kind} '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
+        raise EthoLoopError(f"unknown {kind} '{name}'; {nearest_of(name, known)}")
     return importlib.import_module(f"{package}.{name}")
 
 
@@ -61,6 +61,6 @@ def settings_of(package: str, name: str, settings: dict[str, Any], where: str) -
     known = names(package)
     if name not in known:
         kind = package.rsplit(".", 1)[-1].removesuffix("s")
-        raise EthoLoopError(f"unknown {kind} '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
+        raise EthoLoopError(f"unknown {kind} '{name}'; {nearest_of(name, known)}")
     module = importlib.import_module(f"{package}._{name}_settings")
     return section_from({"settings": settings}, "settings", module.Params, where)

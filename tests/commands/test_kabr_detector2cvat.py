@@ -1,6 +1,7 @@
 """`etholoop kabr detector2cvat`: every fault of the original has a test."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_what_the_detector_is_asked(videos: Path, tmp_path: Path) -> None:
     made(videos, tmp_path / "out", detector)
     assert (detector.asked["imgsz"], detector.asked["confidence"]) == (320, 0.25)
     assert len(detector.shown) == N_FRAMES
+
+
+def test_a_video_in_which_nothing_counts_says_what_was_seen(videos: Path, tmp_path: Path) -> None:
+    (job,), _ = d2c.plan(videos, tmp_path / "out")
+    seen = look()
+    nothing = replace(seen, labels=d2c.Labels(["giraffe", "zebra"], {}), confidence=0.92)
+    line = d2c.make(job, nothing, following(), demo=False)
+    assert line.endswith(
+        "The detector saw other labels than giraffe, zebra: dog 12 × (--target_labels); 24 not surer than 0.92 (--confidence)"
+    )
+    assert "The detector saw" not in d2c.make(job, seen, following(), demo=False)
 
 
 def test_a_video_that_fails_is_named_and_the_others_are_made(videos: Path, tmp_path: Path) -> None:

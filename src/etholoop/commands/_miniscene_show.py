@@ -165,6 +165,8 @@ class MinisceneShow:
     def _predicted(self, path: Path, names: Mapping[int, str]) -> list[dict[str, Any]]:
         labels: dict[int, dict[int, str]] = {}
         faults = []
+        if not path.is_file():
+            raise EthoLoopError(f"{path}: file not found; expected the CSV that `etholoop kabr miniscene2behavior` wrote.")
         with path.open(newline="", encoding="utf-8") as stream:
             rows = csv.reader(stream, delimiter=" ")
             head = next(rows, [])

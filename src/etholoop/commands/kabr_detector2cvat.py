@@ -1,7 +1,8 @@
 """``etholoop kabr detector2cvat``: videos → the tracks of their animals as CVAT files, to be corrected by people."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -175,7 +176,10 @@ def _json(path: Path, kind: type, expected: str) -> Any:
 
 @dataclass(frozen=True)
 class Look:
-    """The detector and what counts as found. ``swapped``: it is shown red for blue, as kabr-tools does."""
+    """The detector and what counts as found. ``swapped``: it is shown red for blue, as kabr-tools does.
+
+    ``passed_over`` counts what did not count, by label, and as None what was not sure enough.
+    """
 
     predictor: Any
     labels: Labels
@@ -183,6 +187,7 @@ class Look:
     confidence: float
     iou: float
     swapped: bool
+    passed_over: Counter[str | None] = field(default_factory=Counter)
 
     @classmethod
     def load(cls, weights: Path, labels: Labels, device: str, *, imgsz: int, confidence: float, iou: float, swapped: bool) -> "Look":
@@ -206,7 +211,20 @@ class Look:
         names = [self.predictor.species[number] for number in found.probabilities[rows].argmax(axis=1)] if len(rows) else []
         target, others = self.labels.target or (), self.labels.names or {}
         good = kept(found.boxes[rows], sure[rows], names, target_labels=target, label_map=others, above=self.confidence)
+        self.passed_over.update(
+            None if label in target else label
+            for row, label in enumerate(names)
+            if row not in good.row and (label in target or sure[rows[row]] > self.confidence)
+        )
         return found.boxes[rows[good.row]], sure[rows[good.row]], good.label
+
+    def what_else(self) -> str:
+        """What the detector saw that did not count, in words; for a video in which nothing counted."""
+        others = ", ".join(f"{label} {n} ×" for label, n in self.passed_over.most_common(3) if label is not None)
+        unsure = self.passed_over[None]
+        seen = [f"other labels than {', '.join(self.labels.target or ())}: {others} (--target_labels)"] if others else []
+        seen += [f"{unsure} not surer than {self.confidence:g} (--confidence)"] if unsure else []
+        return f". The detector saw {'; '.join(seen)}" if seen else ". The detector saw nothing at all"
 
 
 @dataclass(frozen=True)
@@ -323,6 +341,7 @@ def make(job: Job, look: Look, following: Following, *, demo: bool) -> str:
     from etholoop.io import cvat
     from etholoop.io.video import VideoReader
 
+    look.passed_over.clear()
     with VideoReader(job.video) as reader:
         info = reader.index.info
         detections = detect(_progress(reader.stream(), job, info.n_frames), look, info.n_frames)
@@ -333,6 +352,7 @@ def make(job: Job, look: Look, following: Following, *, demo: bool) -> str:
         cvat.write(job.xml, followed.annotations)
     unseen = info.n_frames - len(detections.looked_at if detections.looked_at is not None else range(info.n_frames))
     note = f", {unseen} frames could not be decoded" if unseen else ""
+    note += "" if detections.n else look.what_else()
     return f"{job.xml}: {len(followed.annotations.tracks)} tracks from {detections.n} detections in {info.n_frames} frames{note}"
 
 

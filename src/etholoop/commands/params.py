@@ -114,12 +114,12 @@ PLUGIN_FIELDS = {
 def _plugin_faults(sections: dict[str, "Section"]) -> list[str]:
     """Misspelt plug-in names; the plug-ins are only listed, not imported."""
     from etholoop import registry
-    from etholoop.params import nearest
+    from etholoop.params import nearest_of
 
     faults = []
     for (section, field), package in PLUGIN_FIELDS.items():
         if section in sections:
             name, known = getattr(sections[section], field), registry.names(package)
             if name not in known:
-                faults.append(f"{section}.{field}: unknown '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
+                faults.append(f"{section}.{field}: unknown '{name}'; {nearest_of(name, known)}")
     return faults

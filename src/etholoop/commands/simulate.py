@@ -244,12 +244,12 @@ def _frames(scene: "Scene") -> Iterator[Any]:
 
 def _noise(name: str) -> "Noise | None":
     from etholoop.errors import EthoLoopError
-    from etholoop.params import nearest
+    from etholoop.params import nearest_of
     from etholoop.simulation import oracle
 
     known: dict[str, Callable[[], Noise | None]] = {"human": lambda: oracle.HUMAN, "none": lambda: None}
     if name not in known:
-        raise EthoLoopError(f"--noise '{name}'; {nearest(name, list(known))} (known: {', '.join(known)})")
+        raise EthoLoopError(f"--noise '{name}'; {nearest_of(name, list(known))}")
     return known[name]()
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from etholoop import registry
 from etholoop.errors import EthoLoopError
-from etholoop.params import Section, nearest, read_yaml, section_from
+from etholoop.params import Section, nearest_of, read_yaml, section_from
 
 FILE = "engine.yaml"
 ENGINE, WORKERS = "ETHOLOOP_ENGINE", "ETHOLOOP_WORKERS"
@@ -52,7 +52,7 @@ class Settings(Section):
     def _known(cls, engine: str) -> str:
         known = [*registry.names("etholoop.engines"), *QUEUES]
         if engine not in known:
-            raise ValueError(f"unknown engine '{engine}'; {nearest(engine, known)} (known: {', '.join(known)})")
+            raise ValueError(f"unknown engine '{engine}'; {nearest_of(engine, known)}")
         return engine
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from etholoop.errors import FaultsError
 from etholoop.io import atomic
-from etholoop.params import nearest
+from etholoop.params import nearest, nearest_of
 
 COLUMNS = ("path", "session", "subject", "camera", "start_time")
 FIELDS = COLUMNS[1:]
@@ -111,7 +111,7 @@ def pattern_fields(pattern: str) -> list[str]:
     names = re.findall(r"\{([^{}]*)\}", pattern)
     unknown = [name for name in names if name not in FIELDS]
     if unknown:
-        raise ValueError(f"unknown field {{{unknown[0]}}}; {nearest(unknown[0], list(FIELDS))} (known: {', '.join(FIELDS)})")
+        raise ValueError(f"unknown field {{{unknown[0]}}}; {nearest_of(unknown[0], list(FIELDS))}")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"each field may stand once and at least one must; known: {', '.join(FIELDS)}")
     if "}{" in pattern:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from etholoop.errors import EthoLoopError, FaultsError
-from etholoop.params import nearest
+from etholoop.params import nearest_of
 
 STAGE_REPEATS = (1, 2, 5, 3)
 """Blocks of the four residual stages before the depth factor."""
@@ -109,7 +109,7 @@ def config_of_size(size: str, n_classes: int, **changes: Any) -> X3DConfig:
         EthoLoopError: no such size.
     """
     if size.lower() not in SIZES:
-        raise EthoLoopError(f"X3D size '{size}': {nearest(size, list(SIZES))} (known: {', '.join(SIZES)})")
+        raise EthoLoopError(f"X3D size '{size}': {nearest_of(size, list(SIZES))}")
     return X3DConfig(**{"n_classes": n_classes, **SIZES[size.lower()], **changes})
 
 

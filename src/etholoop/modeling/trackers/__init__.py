@@ -13,7 +13,7 @@ from typing import Any
 
 from etholoop import registry
 from etholoop.errors import EthoLoopError
-from etholoop.params import Section, nearest, section_from
+from etholoop.params import Section, nearest_of, section_from
 
 
 def settings_of(name: str, settings: dict[str, Any], where: str) -> Section:
@@ -25,6 +25,6 @@ def settings_of(name: str, settings: dict[str, Any], where: str) -> Section:
     """
     known = registry.names(__name__)
     if name not in known:
-        raise EthoLoopError(f"unknown tracker '{name}'; {nearest(name, known)} (known: {', '.join(known)})")
+        raise EthoLoopError(f"unknown tracker '{name}'; {nearest_of(name, known)}")
     module = importlib.import_module(f"{__name__}._{name}_settings")
     return section_from({"settings": settings}, "settings", module.Params, where)
