@@ -54,7 +54,7 @@ def main() -> None:
             sys.exit(status)
     try:
         # a pipeline starts this program once per stage, so that way is kept short
-        build_app("stage" if sys.argv[1:2] == ["stage"] else None)()
+        build_app("stage" if sys.argv[1:2] == ["stage"] else None)(prog_name="etholoop")
     except GateError as error:
         sys.exit(f"gate red: {error}")
     except EthoLoopError as error:

@@ -1,6 +1,8 @@
 """``--help`` of every command: examples that can be copied, summaries that are not cut off."""
 
 import shlex
+import subprocess
+import sys
 
 import click
 import pytest
@@ -54,3 +56,9 @@ def test_examples_name_options_that_exist(path):
 def test_summaries_are_not_cut_off(path):
     listed = help_of(path).split("Commands:", 1)[1]
     assert [line for line in listed.splitlines() if line.rstrip().endswith("...")] == []
+
+
+def test_a_wrong_call_names_the_command_that_people_type():
+    """Inside a project the program runs as a module of that project's code."""
+    done = subprocess.run([sys.executable, "-m", "etholoop", "tracks", "swap"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("Usage: etholoop tracks swap")
