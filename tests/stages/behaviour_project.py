@@ -13,6 +13,7 @@ from etholoop.io.video import write_video
 from etholoop.project import Project
 from etholoop.schema.annotations import Bouts, Boxes, LookedAt
 from etholoop.schema.miniscenes import MiniScenes
+from etholoop.schema.predictions import PredictedKeypoints
 from etholoop.schema.splits import Splits
 from etholoop.schema.tracks import TrackNames, Tracks
 from etholoop.stages import manifest
@@ -107,6 +108,31 @@ def write_tracks(project: Project, video_ids: list[str], n_animals: int, lost: r
     scenes = table[["video_id", "track", "frame", *corners]].copy()
     scenes[corners] = windows(table[corners].to_numpy(), SCENE, 5) if len(table) else np.zeros((0, 4))
     tables.write(tables.typed(scenes, MiniScenes), MiniScenes, project / "data/miniscenes/miniscenes.parquet")
+
+
+SKELETON = """
+name: squares
+species: [square]
+keypoints:
+  - {name: left}
+  - {name: right}
+edges: [[left, right]]
+left_right: [[left, right]]
+"""
+
+
+def write_keypoints(project: Project, video_ids: list[str], n_animals: int) -> None:
+    """Two keypoints of each square, at the ends of its middle line, seen in every frame."""
+    project.skeleton.write_text(SKELETON)
+    rows = []
+    for video_id in video_ids:
+        for animal in range(n_animals):
+            for frame, (x, y) in enumerate(places(video_id, animal)):
+                place = {"video_id": video_id, "frame": frame, "instance": animal}
+                rows += [
+                    {**place, "keypoint": name, "x": x + dx, "y": y, "confidence": 0.9} for name, dx in (("left", -6.0), ("right", 6.0))
+                ]
+    tables.write(tables.from_rows(rows, PredictedKeypoints), PredictedKeypoints, project.pose_predictions / "keypoints.parquet")
 
 
 def write_behaviour(project: Project, video_ids: list[str], n_animals: int, looked_at: tuple[int, int] = (0, N_FRAMES)) -> None:

@@ -392,3 +392,77 @@ def test_the_whole_way_learns_what_squares_do(tmp_path: Path) -> None:
     behaviour_evaluate.run(project, behaviour_evaluate.Params(n_bootstrap=50))
     found = loaded(project, "metrics/behaviour.json")["families"]["x3d"]["test"]
     assert found["f1_macro"] >= 0.8, found
+
+
+# --- a family that looks at no pictures --------------------------------------------------------------------------------------------
+
+POSTURE = behaviour_train.Params(families=("posture",), settings={"posture": {"n_frames": 13, "lengths": [5, 13], "trees": 20}})
+
+
+@pytest.fixture(scope="module")
+def postured(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which posture has learnt and judged; its videos are gone before it looks: it needs none."""
+    project = world.new_project(tmp_path_factory.mktemp("posture"))
+    world.write_keypoints(project, list(world.SPLIT_OF), 2)
+    behaviour_dataset.run(project, behaviour_dataset.Params())
+    behaviour_train.run(project, POSTURE)
+    behaviour_predict.run(project, behaviour_predict.Params())
+    bouts.run(project, bouts.Params())
+    behaviour_evaluate.run(project, behaviour_evaluate.Params(n_bootstrap=50))
+    return project
+
+
+def test_posture_learns_from_keypoints_of_the_tracks(postured: Project) -> None:
+    about = loaded(postured, "models/behaviour/families.json")["families"]["posture"]
+    assert about["trained"] and about["head"] == "multiclass" and about["looks_at"] == {"tracks": True, "whole": False}
+    assert loaded(postured, "metrics/behaviour.json")["families"]["posture"]["test"]["f1_macro"] > 0.9
+    scores = world.read(postured, "data/scores/posture/scores.parquet")
+    assert len(scores) == 4 * 2 * world.N_FRAMES and scores.filter(like="p_").sum(axis=1).to_numpy() == pytest.approx(1, abs=2e-3)
+
+
+def test_what_is_judged_in_use_is_what_training_saw(postured: Project) -> None:
+    """Scores of a labelled frame from the pipeline are those of the model on the strip that the training is given."""
+    from etholoop.io import tables
+    from etholoop.modeling.behaviour.families import posture
+    from etholoop.schema.behaviour import FrameLabels, Stretches
+    from etholoop.stages._animal_pictures import animals_of_project
+
+    recipe = behaviour_train.recipe_of(postured, POSTURE, "posture")
+    stretches, labels = tables.read(postured / STRETCHES, Stretches), tables.read(postured / LABELS, FrameLabels)
+    strip = behaviour_train.strips_of(postured, animals_of_project(postured), stretches, labels, recipe)["val"][0]
+    predictor = posture.Predictor.load(postured / "models/behaviour/posture/weights.pt")
+    frames = np.array([20, 60, 90])
+    expected = predictor.predict(strip.images[frames[:, None] + predictor.offsets])
+    scores = world.read(postured, "data/scores/posture/scores.parquet").query("video_id == 'c' and track == 0").set_index("frame")
+    assert scores.loc[frames].filter(like="p_").to_numpy() == pytest.approx(expected, abs=1e-3)
+
+
+def test_another_keypoint_gives_other_scores_and_the_same_ones_are_remembered(postured: Project) -> None:
+    memo = postured.memo / "behaviour_predict"
+    before = {path.name for path in memo.iterdir()}
+    behaviour_predict.run(postured, behaviour_predict.Params())
+    assert {path.name for path in memo.iterdir()} == before
+    path = postured.pose_predictions / "keypoints.parquet"
+    kept = path.read_bytes()
+    table = pd.read_parquet(path)
+    table.loc[(table["video_id"] == "d") & (table["frame"] == 50), "x"] += 5
+    table.to_parquet(path, index=False)
+    behaviour_predict.run(postured, behaviour_predict.Params())
+    path.write_bytes(kept)
+    assert len({path.name for path in memo.iterdir()} - before) == 1  # the one piece of video d
+
+
+def test_posture_without_a_track_says_so(tmp_path: Path) -> None:
+    project = world.new_project(tmp_path, n_animals=1, splits={"a": "train"}, tracked=False)
+    world.write_keypoints(project, [], 0)
+    behaviour_dataset.run(project, behaviour_dataset.Params())
+    behaviour_train.run(project, POSTURE)
+    about = loaded(project, "models/behaviour/families.json")["families"]["posture"]
+    assert not about["trained"] and "0 labelled train frames" in about["reason"]
+
+
+def test_posture_adapts_its_stride(postured: Project) -> None:
+    behaviour_predict.run(postured, behaviour_predict.Params(stride="auto"))
+    about = loaded(postured, "data/scores/families.json")["families"]["posture"]
+    behaviour_predict.run(postured, behaviour_predict.Params())
+    assert about["auto_agreement"] >= 0.9 and about["frames_computed"] <= about["frames"]

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from etholoop.project import Project
     from etholoop.simulation.scene import Scene
 
-FRAMES_LABELLED = 16
+FRAMES_LABELLED = 12
 """Frames of each recording in which the oracle marks all animals; they also say which track is which animal."""
 
 CHANGES: dict[str, Any] = {
     "frames": {"per_video": FRAMES_LABELLED},
-    # behaviours are judged from pictures of whole animals: the look for keypoints inside the boxes need not be good
-    "refine_train": {"settings": {"epochs": 2, "passes": 4, "views": 1}},
+    # family posture lives on keypoints; half of the passes of the pose demo are enough for it
+    "refine_train": {"settings": {"passes": 40, "views": 2}},
     "pose_predict": {"every": 1},
     "miniscenes": {"width": 96, "height": 96, "margin_px": 5},
     "behaviour_predict": {"stride": 2},
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
         short_help="Behaviour models on synthetic mice, in ./demo-behaviour.",
         epilog=examples(
             "etholoop demo-behaviour",
-            "etholoop demo-behaviour --family motion --sessions 8 --seed 5 --folder /tmp/mice",
+            "etholoop demo-behaviour --family posture --sessions 8 --seed 5 --folder /tmp/mice",
         ),
     )(demo_behaviour)
 
@@ -59,7 +59,7 @@ def demo_behaviour(
     *,
     folder: Path = typer.Option(Path("demo-behaviour"), help="Where to make the project; an old demo there is replaced."),
     family: list[str] = typer.Option(None, help="Family of behaviour models; give it once for each. Default: all there are."),
-    sessions: int = typer.Option(10, min=6, help="Recordings; two of them judge, two choose thresholds, the others train."),
+    sessions: int = typer.Option(14, min=6, help="Recordings; two of them judge, two choose thresholds, the others train."),
     frames: int = typer.Option(400, min=100, help="Frames per recording, 25 a second."),
     seed: int = typer.Option(1, min=0, help="Another seed is another world: arenas, coats, movement."),
 ) -> None:

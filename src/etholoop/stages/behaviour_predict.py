@@ -7,6 +7,7 @@ animals and moments go through the network together. Pieces of at most 500 frame
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -25,10 +26,12 @@ from etholoop.core.chunks import chunks
 from etholoop.core.refinement import Check, Wish
 from etholoop.io import atomic, tables
 from etholoop.io.memo import Memo, digest
+from etholoop.modeling.behaviour._shared import BODIES, PICTURES
 from etholoop.params import Section
 from etholoop.project import Project
 from etholoop.schema.scores import WHOLE_VIDEO, Scores
 from etholoop.stages._adaptive_looks import adapted
+from etholoop.stages._animal_bodies import VideoBodies, bodies_of_video, digest_of
 from etholoop.stages._animal_pictures import Animals, Followed, animals_of_project, animals_of_source, nearest
 from etholoop.stages._families import Families, read_families, write_families
 from etholoop.stages._map import Unit, map_memo
@@ -101,18 +104,21 @@ def scores_of(
     adapt = params.agreement if params.stride == AUTO else None
     if adapt is not None:
         identity["adapt"] = adapt
-    options = Options(about["looks_at"]["tracks"], about["looks_at"]["whole"], _stride(params), params.batch, first, adapt)
+    looks_at = about["looks_at"]
+    options = Options(looks_at["tracks"], looks_at["whole"], _stride(params), params.batch, first, adapt, _keypoints(predictor))
     plans = {video_id: plan for video_id, own in sorted(animals.items()) if (plan := plan_of(own, options))}
     pieces = {video_id: chunks(np.unique(np.concatenate([one.moments for one in plan]))) for video_id, plan in plans.items()}
     names = run_names(project, {video_id: animals[video_id].source for video_id in pieces}, pieces)
     units = []
     for video_id, plan in plans.items():
+        bodies = None if options.keypoints is None else bodies_of_video(project, video_id, options.keypoints)
         for piece, run_name in zip(pieces[video_id], names[video_id], strict=True):
             look = Look(project.root, video_id, int(piece[0]), int(piece[-1]) + 1, options, identity)
             clips = clips_of(animals[video_id], plan, look, predictor.offsets)
             label = f"{family} {video_id} frames {look.start}-{look.stop - 1}"
             cost = CLIP_S * sum(len(one.moments) for one in clips)
-            units.append(Unit(_key(animals[video_id].source, look, clips, predictor.view), label, (look,), cost, video_id, run_name))
+            key = _key(animals[video_id].source, look, clips, predictor.view, bodies)
+            units.append(Unit(key, label, (look,), cost, video_id, run_name))
     memo = Memo(project.memo, "behaviour_predict")
     done = map_memo(memo, units, write_scores, project, what=f"behaviour by {family}", begin=open_to_look, gpu=True)
     parts = [pd.read_parquet(done[unit.key] / "scores.parquet") for unit in units]
@@ -130,6 +136,11 @@ def what_is_known(check: Check) -> dict[str, Any]:
     low, high = check.interval
     known = {"frames": check.n, "frames_computed": check.judged, "frames_checked": check.tried, "frames_same": check.same}
     return {**known, "auto_agreement": round(check.agreement, 6), "auto_agreement_95": [round(low, 6), round(high, 6)]}
+
+
+def _keypoints(predictor: Any) -> tuple[str, ...] | None:
+    """Keypoints that a model of bodies knows; None for one that looks at pictures."""
+    return tuple(predictor.keypoints) if getattr(predictor, "sees", PICTURES) == BODIES else None
 
 
 def _stride(params: Params) -> int:
@@ -173,6 +184,8 @@ class Options:
     """Only moments before this frame."""
     adapt: float | None = None
     """Wanted agreement of a stride that adapts itself; None for a fixed one."""
+    keypoints: tuple[str, ...] | None = None
+    """Of a family that looks at bodies: the keypoints that it knows. None: it looks at pictures."""
 
 
 @dataclass(frozen=True)
@@ -239,11 +252,13 @@ def clips_of(animals: Animals, plan: list[Timed], look: Look, offsets: np.ndarra
     return clips
 
 
-def _key(source: "Source", look: Look, clips: list[Clips], view: "View") -> str:
+def _key(source: "Source", look: Look, clips: list[Clips], view: "View", bodies: VideoBodies | None) -> str:
     content = hashlib.sha256()
     for one in clips:
         for array in (one.moments, one.frames, one.followed.frames, one.followed.windows):
             content.update(np.ascontiguousarray(array).tobytes())
+        if bodies is not None:
+            content.update(digest_of(bodies.of(one.track, one.followed.frames)).encode())
     return digest(
         source=[source.video_id, source.sha256, *(float(value) for value in vars(source.affine).values())],
         tracks=[one.track for one in clips],
@@ -259,7 +274,7 @@ def _key(source: "Source", look: Look, clips: list[Clips], view: "View") -> str:
 
 
 class Looking:
-    """The model, and the source of a run of pieces; small pictures are kept as long as a piece to come needs them."""
+    """The model, and the source of a run of pieces; small pictures, or bodies, are kept as long as a piece to come needs them."""
 
     def __init__(self, looks: list[Look]):
         first = looks[0]
@@ -276,13 +291,23 @@ class Looking:
             windows = animals.source.affine.boxes(one.followed.windows)
             for frame, window in zip(one.followed.frames.tolist(), windows, strict=True):
                 self.windows.setdefault(frame, {})[one.track] = window
-        self.images = animals.source.read(sorted(self.windows))
+        self.frames = sorted(self.windows)
+        self.bodies = _bodies(first, self.frames)
+        self.images = animals.source.read(self.frames if self.bodies is None else [])
         self.kept: dict[int, dict[int, np.ndarray]] = {}
         self.last = -1
         self.oldest_of_later = [min(int(one.frames.min()) for one in self.clips[look.start]) for look in looks[1:]]
 
     def advance(self, frame: int) -> None:
-        """Read on until the pictures of ``frame`` are at hand."""
+        """Go on until what is looked at in ``frame`` is at hand."""
+        if self.bodies is not None:
+            for own in self.frames[bisect_right(self.frames, self.last) : bisect_right(self.frames, frame)]:
+                self.kept[own] = {track: self.bodies.of(track, np.array([own]))[0] for track in self.windows[own]}
+                self.last = own
+        else:
+            self._read(frame)
+
+    def _read(self, frame: int) -> None:
         from etholoop.modeling.behaviour._pictures import picture_of
 
         while self.last < frame:
@@ -299,6 +324,13 @@ class Looking:
         close = getattr(self.images, "close", None)
         if close:
             close()
+
+
+def _bodies(look: Look, frames: list[int]) -> VideoBodies | None:
+    """The animals of the frames of a run as numbers, for a family that looks at them."""
+    if look.options.keypoints is None or not frames:
+        return None
+    return bodies_of_video(Project(look.root), look.video_id, look.options.keypoints, (frames[0], frames[-1] + 1))
 
 
 def open_to_look(every_args: list[tuple[Look]]) -> Looking:
@@ -345,7 +377,7 @@ def write_adapted(folder: Path, looking: Looking, look: Look, wanted: float) -> 
                 wish=Wish(agreement=wanted),
                 batch=look.options.batch,
                 exclusive=predictor.head == MULTICLASS,
-                picture_bytes=3 * looking.view.crop_px**2,
+                picture_bytes=max(3 * looking.view.crop_px**2, 1000),
                 needed_later=min(later) if later else None,
             )
         table, check = _table(look.video_id, found.places, found.scores, predictor.behaviours), found.check

@@ -5,7 +5,7 @@ Too few labels, and no family at all, are states and no errors: ``families.json`
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from etholoop.core.behaviour_labels import without_edges
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import atomic, tables
 from etholoop.io.memo import Memo, digest, file_digest, place
-from etholoop.io.vocabulary import read_ethogram
+from etholoop.io.vocabulary import read_ethogram, read_skeleton
+from etholoop.modeling.behaviour._shared import BODIES, PICTURES
 from etholoop.modeling.behaviour.families import settings_of
 from etholoop.params import Section
 from etholoop.project import Project
@@ -94,6 +95,10 @@ class Recipe:
     task: "Task"
     init: "Init | None"
 
+    @property
+    def sees(self) -> str:
+        return str(getattr(self.plugin, "SEES", PICTURES))
+
 
 def _family(project: Project, params: Params, family: str) -> Path:
     """Folder with the result of one family, from the memo if nothing that matters has changed."""
@@ -102,6 +107,9 @@ def _family(project: Project, params: Params, family: str) -> Path:
     recipe = recipe_of(project, params, family)
     stretches = tables.read(project / "data/datasets/behaviour/stretches.parquet", Stretches)
     labels = tables.read(project / "data/datasets/behaviour/labels.parquet", FrameLabels)
+    if recipe.sees == BODIES:  # a video that is looked at as a whole has none
+        stretches = stretches[stretches["track"] != WHOLE_VIDEO]
+        labels = labels[labels["track"] != WHOLE_VIDEO]
     reason = why_not(params, labels, recipe.task)
     if reason:
         make = _untrained(family, reason)
@@ -125,6 +133,9 @@ def recipe_of(project: Project, params: Params, family: str) -> Recipe:
     plugin = registry.load(FAMILIES, family)
     behaviours = read_ethogram(project.ethogram).behaviours
     task = Task(tuple(b.name for b in behaviours), tuple(b.exclusive_group for b in behaviours))
+    if getattr(plugin, "SEES", PICTURES) == BODIES:
+        skeleton = read_skeleton(project.skeleton)
+        task = replace(task, keypoints=skeleton.keypoint_names, mirror=skeleton.flip_index)
     settings = settings_of(family, params.settings.get(family, {}), str(project.params))
     return Recipe(family, plugin, settings, params.seed, task, start_weights(project, params, family, plugin))
 
@@ -175,6 +186,7 @@ Strips = dict[str, "list[Strip]"]
 def strips_of(project: Project, animals: "dict[str, Animals]", stretches: pd.DataFrame, labels: pd.DataFrame, recipe: Recipe) -> Strips:
     """Pictures and labels of train and val; a strip reaches beyond the labelled frames as far as clips do, but never into another split."""
     from etholoop.modeling.behaviour._shared import Strip
+    from etholoop.stages._animal_bodies import body_reels
     from etholoop.stages._animal_pictures import Wanted, reels
 
     settings, behaviours = recipe.settings, recipe.task.behaviours
@@ -186,14 +198,18 @@ def strips_of(project: Project, animals: "dict[str, Animals]", stretches: pd.Dat
     ]
     of_stretch = dict(iter(labels.groupby("stretch")))
     strips: Strips = {"train": [], "val": []}
-    found = reels(project, animals, wanted, recipe.plugin.view(settings, recipe.init)) if wanted else []
-    for row, wish, (name, reel) in zip(listed, wanted, found, strict=True):
+    found: list[tuple[str, Any, np.ndarray | None]] = []
+    if wanted and recipe.sees == BODIES:
+        found = [(name, bodies, None) for name, bodies in body_reels(project, animals, wanted, recipe.task.keypoints)]
+    elif wanted:
+        found = [(name, reel, reel.windows) for name, reel in reels(project, animals, wanted, recipe.plugin.view(settings, recipe.init))]
+    for row, wish, (name, images, windows) in zip(listed, wanted, found, strict=True):
         own = of_stretch[row.stretch].sort_values("frame")[[f"y_{behaviour}" for behaviour in behaviours]].to_numpy(np.int8)
         marked = np.full((wish.stop - wish.start, len(behaviours)), -1, np.int8)
         # in val the edges count: they are part of what a model meets
         learnt = without_edges(own, settings.edge_frames) if row.split == "train" and settings.edge_frames else own
         marked[row.start_frame - wish.start : row.stop_frame - wish.start] = learnt
-        strips[row.split].append(Strip(name, reel, marked, reel.windows))
+        strips[row.split].append(Strip(name, images, marked, windows, str(row.group)))
     return strips
 
 
@@ -212,6 +228,7 @@ def _key(recipe: Recipe, strips: Strips) -> str:
         seed=recipe.seed,
         behaviours=[list(recipe.task.behaviours), list(recipe.task.exclusive)],
         data=data,
+        **({"body": [list(recipe.task.keypoints), list(recipe.task.mirror)]} if recipe.sees == BODIES else {}),
         init=recipe.init.sha256 if recipe.init else None,
         torch=torch.__version__,
     )

@@ -37,6 +37,15 @@ def _of_strip(labels: np.ndarray, head: str, per_bout: int) -> np.ndarray:
     return np.concatenate(frames) if frames else np.zeros(0, np.int64)
 
 
+def groups_of_strips(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """What is held out together (n,): strips, or of one or two long ones four parts each."""
+    numbers = np.concatenate([np.full(len(own), number) for number, own in enumerate(frames)])
+    if sum(len(own) > 0 for own in frames) > 2:
+        return numbers
+    parts = np.concatenate([np.arange(len(own)) * 4 // max(1, len(own)) for own in frames])
+    return np.asarray(numbers * 4 + parts)
+
+
 def clips_of_strip(strip: Strip, frames: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Values (n, t, N_COLUMNS) of the clips around ``frames`` (n,), as in use; ``offsets`` (t + 1,) begin one picture before the clip.
 

@@ -7,6 +7,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 MULTICLASS, MULTILABEL = "multiclass", "multilabel"
+PICTURES, BODIES = "pictures", "bodies"
+"""What a family looks at: windows cut from the frames, or numbers that say where the animals are (``_bodies.py``)."""
+
 NONE = "(none)"
 """The class that stands for none of the behaviours; it has no column in tables of scores."""
 
@@ -40,21 +43,28 @@ class Strip:
 
     ``labels`` (n, K) int8: 1, 0, and -1 = not known. Clips never reach beyond a strip: at its ends the first or last picture is repeated.
     ``name`` is another one where pictures are others. ``windows`` (n, 4): what of the frame each picture shows, in pixels of the frame; for
-    families that want to know how the animal moves against the ground.
+    families that want to know how the animal moves against the ground. For families that look at no pictures ``images`` are bodies
+    (n, 1 + M, 5 + 3 K) float32, see ``_bodies.py``. ``group``: strips of one group are of one recording, or otherwise not independent.
     """
 
     name: str
     images: Pictures
     labels: np.ndarray
     windows: np.ndarray | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learnt. ``exclusive`` (K,): name of each behaviour's group, None = it may overlap with all others."""
+    """What is to be learnt. ``exclusive`` (K,): name of each behaviour's group, None = it may overlap with all others.
+
+    ``keypoints`` of the skeleton, and ``mirror``: for each the number of the one that it becomes in a mirror.
+    """
 
     behaviours: tuple[str, ...]
     exclusive: tuple[str | None, ...]
+    keypoints: tuple[str, ...] = ()
+    mirror: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

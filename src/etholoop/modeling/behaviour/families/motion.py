@@ -18,7 +18,7 @@ from etholoop.errors import EthoLoopError
 from etholoop.modeling.behaviour._linear_model import Linear
 from etholoop.modeling.behaviour._motion_classifier import Chosen, Classifier, Examples, candidates, choose
 from etholoop.modeling.behaviour._motion_clips import Clips, learn_head, rows_of
-from etholoop.modeling.behaviour._motion_examples import chosen_frames, clips_of_strip, targets_of
+from etholoop.modeling.behaviour._motion_examples import chosen_frames, clips_of_strip, groups_of_strips, targets_of
 from etholoop.modeling.behaviour._motion_pairs import Look, of_clip
 from etholoop.modeling.behaviour._pictures import shape
 from etholoop.modeling.behaviour._shared import Init, Strip, Task, Trained, View, head_of
@@ -104,18 +104,9 @@ def _fit(train_set: Sequence[Strip], task: Task, params: Params, seed: int, prog
     values, labels = np.concatenate(clips), np.concatenate([strip.labels[own] for strip, own in zip(train_set, frames, strict=True)])
     axis = learn_head(values.reshape(-1, values.shape[-1])).astype(np.float32)
     none = head == MULTICLASS and bool((labels == 0).all(axis=1).any())
-    examples = Examples(rows_of(values, axis, rule), targets_of(labels, len(task.behaviours) + none), _groups(frames))
+    examples = Examples(rows_of(values, axis, rule), targets_of(labels, len(task.behaviours) + none), groups_of_strips(frames))
     tried = candidates(head, params.strengths, params.trees, balance=params.balance, seed=seed)
     return Fitted(choose(examples, head, tried, n_folds=params.folds), axis, rule, offsets, labels)
-
-
-def _groups(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """What is held out together: strips, or of one or two long ones four parts each."""
-    numbers = np.concatenate([np.full(len(own), number) for number, own in enumerate(frames)])
-    if sum(len(own) > 0 for own in frames) > 2:
-        return numbers
-    parts = np.concatenate([np.arange(len(own)) * 4 // max(1, len(own)) for own in frames])
-    return np.asarray(numbers * 4 + parts)
 
 
 def _content(classifier: Classifier, axis: np.ndarray, task: Task, params: Params) -> dict[str, Any]:
