@@ -466,3 +466,13 @@ def test_posture_adapts_its_stride(postured: Project) -> None:
     about = loaded(postured, "data/scores/families.json")["families"]["posture"]
     behaviour_predict.run(postured, behaviour_predict.Params())
     assert about["auto_agreement"] >= 0.9 and about["frames_computed"] <= about["frames"]
+
+
+def test_a_family_that_measures_its_pictures_adapts_its_stride_too(tmp_path: Path) -> None:
+    project = world.new_project(tmp_path, splits={"a": "train", "b": "test"})
+    behaviour_dataset.run(project, behaviour_dataset.Params())
+    settings = {"motion": {"n_pictures": 5, "lengths": [3, 5], "crop_px": 32, "trees": 0, "strengths": [0.1]}}
+    behaviour_train.run(project, behaviour_train.Params(families=("motion",), settings=settings))
+    behaviour_predict.run(project, behaviour_predict.Params(stride="auto", agreement=0.9))
+    about = loaded(project, "data/scores/families.json")["families"]["motion"]
+    assert about["auto_agreement"] >= 0.9 and about["frames"] == 2 * 2 * world.N_FRAMES

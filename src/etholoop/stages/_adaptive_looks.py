@@ -25,9 +25,10 @@ Clip = tuple[int, int, np.ndarray]
 
 
 class Kept(Protocol):
-    """Pictures by frame and track, read from front to back."""
+    """What was looked at by frame and track, read from front to back, and how a clip is made of it."""
 
-    kept: dict[int, dict[int, np.ndarray]]
+    kept: dict[int, dict[int, Any]]
+    clip: Callable[[list[Any]], np.ndarray]
 
     def advance(self, frame: int) -> None: ...
 
@@ -120,12 +121,13 @@ def stretches(places: list[tuple[int, int]]) -> list[int]:
 def _judged(clips: list[Clip], pictures: Kept, predict: Callable[[np.ndarray], np.ndarray], batch: int) -> np.ndarray:
     """Probabilities (n, K), clips of one size together."""
     found: dict[int, Any] = {}
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for number, (track, _, frames) in enumerate(clips):
-        by_shape.setdefault(pictures.kept[int(frames[0])][track].shape, []).append(number)
-    for numbers in by_shape.values():
-        for start in range(0, len(numbers), batch):
-            own = numbers[start : start + batch]
-            stacked = np.stack([np.stack([pictures.kept[frame][clips[n][0]] for frame in clips[n][2].tolist()]) for n in own])
-            found |= dict(zip(own, predict(stacked), strict=True))
+    for start in range(0, len(clips), batch):
+        made = [
+            pictures.clip([pictures.kept[frame][track] for frame in frames.tolist()]) for track, _, frames in clips[start : start + batch]
+        ]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for number, clip in enumerate(made):
+            by_shape.setdefault(clip.shape, []).append(number)
+        for own in by_shape.values():
+            found |= dict(zip([start + number for number in own], predict(np.stack([made[number] for number in own])), strict=True))
     return np.stack([found[number] for number in range(len(clips))])

@@ -294,7 +294,7 @@ class Looking:
         self.frames = sorted(self.windows)
         self.bodies = _bodies(first, self.frames)
         self.images = animals.source.read(self.frames if self.bodies is None else [])
-        self.kept: dict[int, dict[int, np.ndarray]] = {}
+        self.kept: dict[int, dict[int, Any]] = {}
         self.last = -1
         self.oldest_of_later = [min(int(one.frames.min()) for one in self.clips[look.start]) for look in looks[1:]]
 
