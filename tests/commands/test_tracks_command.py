@@ -102,4 +102,18 @@ def test_what_cannot_be_is_refused(project):
     assert "no track 7" in str(call("split", "cage", "7", "--frame", "5").exception)
     assert "no detection before frame 0" in str(call("split", "cage", "0", "--frame", "0").exception)
     assert "did you mean 'cage'" in str(call("rename", "cag", "0", "red").exception)
+    assert "swap needs two tracks, found track 1 twice" in str(call("swap", "cage", "1", "1", "--frame", "5").exception)
     assert not (project / EDITS).exists()
+
+
+def test_two_animals_in_one_frame_have_two_names(project):
+    assert call("rename", "cage", "0", "red").exit_code == 0
+    assert "track 0 is called 'red' already, and both are there in 50 frames" in str(call("rename", "cage", "1", "red").exception)
+    assert call("rename", "cage", "0", "red").exit_code == 0
+    call("rename", "cage", "0", "blue")
+    assert call("rename", "cage", "1", "red").exit_code == 0
+
+
+def test_a_video_is_no_folder_to_draw_into(project):
+    result = CliRunner().invoke(build_app(), ["tracks", "draw", "cage", "--out", "cage.mp4"])
+    assert "--out cage.mp4: expected a folder" in str(result.exception)

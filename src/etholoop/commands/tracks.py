@@ -7,6 +7,8 @@ import typer
 from etholoop.commands._help import examples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from etholoop.core.tracking.edits import Anchor, Edit
@@ -74,13 +76,13 @@ def risks(
     share: float = typer.Option(0.05, min=0, max=1, help="Show as many as cover this share of the frames."),
     csv: bool = typer.Option(False, "--csv", help="As CSV, for other programs."),
 ) -> None:
-    """The review queue: the most doubtful places first, and how right identities are by its own estimate, without truth."""
+    """The review queue: most risk for each frame to be looked at first, and how right identities are by its own estimate, without truth."""
     from etholoop.core.tracking.identity_accuracy import estimated, first_share
     from etholoop.project import find_project
 
     tracks, names, doubtful = _tables(find_project())
     chosen = _chosen(video_ids, names)
-    doubtful = doubtful[doubtful["video_id"].isin(chosen)].sort_values(["risk", "video_id", "frame"], ascending=[False, True, True])
+    doubtful = doubtful[doubtful["video_id"].isin(chosen)].sort_values("video_id", kind="stable")
     n_frames = int(tracks[tracks["video_id"].isin(chosen)].drop_duplicates(["video_id", "frame"]).shape[0])
     if csv:
         typer.echo(first_share(doubtful, share * n_frames).to_csv(index=False), nl=False)
@@ -187,10 +189,14 @@ def _add(
     project = find_project()
     tracks, names, _ = _tables(project)
     (video_id,) = _chosen([video_id], names)
+    if b is not None and action in ("swap", "merge") and a[0] == b[0]:
+        raise EthoLoopError(f"{action} needs two tracks, found track {a[0]} twice. `etholoop tracks show {video_id}` lists them.")
     own = tracks[tracks["video_id"] == video_id]
     edits = track_edits.read(project / EDITS)
     anchors = [None if place is None else _anchor(own, *place) for place in (a, b)]
     edit = Edit("", video_id, action, frame, anchors[0], anchors[1], stop, name, who or _git_name(project), note)  # type: ignore[arg-type]
+    if name:
+        _refuse_a_name_twice(edit, own, names[names["video_id"] == video_id], edits)
     edit = replace(edit, id=track_edits.id_of(edit, [known.id for known in edits]))
     lost = apply(own, [edit]).lost
     if lost:
@@ -198,6 +204,20 @@ def _add(
     if not dry_run:
         track_edits.write([*edits, edit], project / EDITS)
     typer.echo(f"{'would write' if dry_run else 'written'}: {_in_words(edit)}. {AGAIN}")
+
+
+def _refuse_a_name_twice(edit: "Edit", tracks: "pd.DataFrame", names: "pd.DataFrame", edits: "Sequence[Edit]") -> None:
+    """Two tracks may be one animal, but not in the same frame."""
+    from etholoop.errors import EthoLoopError
+
+    called = dict(zip(names["track"].tolist(), names["name"].tolist(), strict=True))
+    called |= {known.a.track: known.name for known in edits if known.video_id == edit.video_id and known.name}
+    frames: dict[Any, set[int]] = tracks.groupby("track")["frame"].agg(set).to_dict()
+    for track, name in called.items():
+        shared = frames.get(track, set()) & frames[edit.a.track]
+        if name == edit.name and track != edit.a.track and shared:
+            where = f"in {len(shared)} frames, first {min(shared)}"
+            raise EthoLoopError(f"track {track} is called '{name}' already, and both are there {where}: they cannot be one animal.")
 
 
 def _in_words(edit: "Edit") -> str:

@@ -66,11 +66,14 @@ def draw(
     """
     from etholoop.commands._project_show import ProjectShow
     from etholoop.errors import EthoLoopError
+    from etholoop.io.raw import VIDEO_SUFFIXES
     from etholoop.io.track_drawing import PALETTES, TrackPen
-    from etholoop.params import nearest
+    from etholoop.params import nearest, nearest_of
 
     if colours not in PALETTES:
-        raise EthoLoopError(f"unknown colours '{colours}'; {nearest(colours, sorted(PALETTES))} (known: {', '.join(sorted(PALETTES))})")
+        raise EthoLoopError(f"unknown colours '{colours}'; {nearest_of(colours, sorted(PALETTES))}")
+    if out is not None and (out.is_file() or (out.suffix.lower() in VIDEO_SUFFIXES and not out.is_dir())):
+        raise EthoLoopError(f"--out {out}: expected a folder; each recording gets a file of its own in it.")
     show = ProjectShow(project)
     if not show.tracks:
         raise EthoLoopError("there are no tracks yet: set `pose_predict: {every: 1}` in params.yaml and run `etholoop repro track`.")
