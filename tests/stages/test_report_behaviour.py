@@ -134,7 +134,7 @@ def test_figures_of_a_judged_family(judged):
     page = page_of(judged)
     figures = json.loads((judged.metrics / "behaviour.json").read_text())["families"]["motion"]["test"]
     assert page.faults == [] and page.targets <= page.anchors
-    assert "Judged on 2 animals in 600 labelled frames of 1 recording held out." in page.words
+    assert "Judged on 2 animals in 600 labelled frames of 1 recording held out. One recording gives no intervals." in page.words
     for name, title in (("f1_macro", "macro-F1"), ("accuracy_micro", "micro accuracy"), ("bout_f1_macro", "bout F1"), ("map", "mAP")):
         assert f"({title}) {figures[name]:.3f}" in page.words
     assert "CI not reliable: n videos < 10" in page.words

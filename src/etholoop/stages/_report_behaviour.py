@@ -118,7 +118,9 @@ def judged_on(judged: Mapping[str, Any], split: str) -> str:
         "held out" if split == "test" else f"of the split {split}, which is not held out"
     )
     scope = f"{count(judged['n_animals'], 'animal')} in {count(judged['n_frames'], 'labelled frame')} of {recordings}"
-    return f"Judged on {scope}. In brackets: 95 % interval from resampling whole recordings."
+    several = any(None not in ends for ends in (judged.get("ci") or {}).values())
+    brackets = " In brackets: 95 % interval from resampling whole recordings." if several else " One recording gives no intervals."
+    return f"Judged on {scope}.{brackets}"
 
 
 def cards(judged: Mapping[str, Any]) -> list[dict[str, Any]]:
