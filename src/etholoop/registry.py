@@ -30,9 +30,13 @@ def load(package: str, name: str) -> ModuleType:
     """
     known = names(package)
     if name not in known:
-        kind = package.rsplit(".", 1)[-1]
-        raise EthoLoopError(f"unknown {kind} '{name}'; {nearest_of(name, known)}")
+        raise EthoLoopError(f"unknown {_kind(package)} '{name}'; {nearest_of(name, known)}")
     return importlib.import_module(f"{package}.{name}")
+
+
+def _kind(package: str) -> str:
+    room = package.rsplit(".", 1)[-1]
+    return "family" if room == "families" else room.removesuffix("s")
 
 
 def exported(package: str, name: str) -> ModuleType:
@@ -60,7 +64,6 @@ def settings_of(package: str, name: str, settings: dict[str, Any], where: str) -
     """
     known = names(package)
     if name not in known:
-        kind = package.rsplit(".", 1)[-1].removesuffix("s")
-        raise EthoLoopError(f"unknown {kind} '{name}'; {nearest_of(name, known)}")
+        raise EthoLoopError(f"unknown {_kind(package)} '{name}'; {nearest_of(name, known)}")
     module = importlib.import_module(f"{package}._{name}_settings")
     return section_from({"settings": settings}, "settings", module.Params, where)

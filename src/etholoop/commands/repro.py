@@ -49,6 +49,7 @@ def repro(project: "Project", targets: list[str] | None = None, *, dry_run: bool
     from etholoop.services import dvc
 
     check_all(project)
+    check_targets(project, targets or [], places=not dry_run)
     for folder in (project.raw_videos, project.raw_images, project.init_weights):
         folder.mkdir(parents=True, exist_ok=True)
     if dry_run:
@@ -72,17 +73,32 @@ def repro(project: "Project", targets: list[str] | None = None, *, dry_run: bool
             typer.echo("What to label next: data/selection/batch.parquet, with pictures in reports/cycle.html")
 
 
-def planned(project: "Project", targets: list[str]) -> list[str]:
-    """Lines that say which stages would run, and why."""
+def check_targets(project: "Project", targets: list[str], *, places: bool) -> None:
+    """Misspelt stages are named before DVC is asked; with ``places`` files that stages make are targets as well.
+
+    Raises:
+        EthoLoopError: a target that is neither.
+    """
     from etholoop.errors import EthoLoopError
     from etholoop.params import nearest, read_yaml
+
+    stages = list(read_yaml(project / "dvc.yaml")["stages"])
+    unknown = [f"'{name}': {nearest(name, stages)}" for name in targets if name not in stages and not (places and _is_a_place(name))]
+    if unknown:
+        raise EthoLoopError(f"nothing was run: unknown stage {'; '.join(unknown)}")
+
+
+def _is_a_place(target: str) -> bool:
+    return any(sign in target for sign in "/.:")
+
+
+def planned(project: "Project", targets: list[str]) -> list[str]:
+    """Lines that say which stages would run, and why."""
+    from etholoop.params import read_yaml
     from etholoop.services import dvc
     from etholoop.services.dvc_plan import plan
 
     stages = read_yaml(project / "dvc.yaml")["stages"]
-    unknown = [f"'{name}': {nearest(name, list(stages))}" for name in targets if name not in stages]
-    if unknown:
-        raise EthoLoopError(f"unknown stage {'; '.join(unknown)}")
     found = plan(dvc.status(project), stages, targets)
     width = max((len(name) for name, _ in found), default=0)
     return ["would run:", *(f"  {name:<{width}}  {reason}" for name, reason in found)] if found else ["nothing to do: all is up to date"]
