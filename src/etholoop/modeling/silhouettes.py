@@ -46,6 +46,12 @@ LEAST_AREA = 0.2
 OVERLAP = 0.1
 """Two silhouettes lie over each other from this share of the smaller one on."""
 
+UNCLEAR = 0.5
+"""A box shows no silhouette for certain where another one fills it by more than this share of what the first does."""
+
+LOOSE = 0.5
+"""A box belongs to a silhouette if it fits at least this share as well as the middle one of its video."""
+
 GROWTH = 1.6
 """A body does not change its area by more from one frame to the next: another one came to lie on it."""
 
@@ -79,6 +85,8 @@ def watched(frames: DetectionFrames, read: Read, shown: NDArray[np.int64]) -> De
             if place > 0:
                 body[row], embedding[row] = chain[place], _looks(picture, blobs, place)
     span = np.array(chains.spans, np.int64).reshape(-1, 2)
+    # a box that fits much worse than others of this video may be a false one that lies over an animal by chance
+    body[fit < LOOSE * np.median(fit[body >= 0] if (body >= 0).any() else fit)] = NO_BODY
     sure = one_animal_each(frames, body, span)
     if frames.n_animals is not None:
         embedding[sure < 0] = np.nan  # a silhouette of two looks like neither
@@ -94,7 +102,7 @@ class Blobs:
     corner: NDArray[np.int64]
 
     def under(self, box: NDArray[np.float64]) -> tuple[int, float]:
-        """Label of the silhouette with most pixels in a box, 0 = none, and the overlap of the box with the silhouette's own (IoU)."""
+        """Label of the silhouette that fills a box, 0 = none or more than one, and how well its own box overlaps with it (IoU)."""
         height, width = self.label.shape
         left, top = (max(int(np.floor(side)), 0) for side in box[:2])
         right, bottom = min(int(np.ceil(box[2])), width), min(int(np.ceil(box[3])), height)
@@ -103,7 +111,8 @@ class Blobs:
         count = np.bincount(self.label[top:bottom, left:right].ravel(), minlength=len(self.area))
         count[0] = 0
         place = int(count.argmax())
-        if count[place] < OVERLAP * min(self.area[place], (right - left) * (bottom - top)):
+        least = OVERLAP * min(self.area[place], (right - left) * (bottom - top))
+        if count[place] < least or np.delete(count, place).max() > UNCLEAR * count[place]:
             return 0, 0.0
         x, y, w, h = self.corner[place].tolist()
         inner = max(min(box[2], x + w) - max(box[0], x), 0) * max(min(box[3], y + h) - max(box[1], y), 0)

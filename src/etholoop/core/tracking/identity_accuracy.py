@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from etholoop.core.tracking.risks import SINGLE
+from etholoop.core.tracking.risks import SINGLE, by_worth
 
 EDGES = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
 """Between which risks are counted together."""
+
+NO_FRAME = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,19 @@ def estimated(tracks: pd.DataFrame, risks: pd.DataFrame) -> Estimate:
 
 
 def first_share(queue: pd.DataFrame, n_frames: float) -> pd.DataFrame:
-    """As many rows from the top as show at most ``n_frames`` frames, but at least one."""
-    shown = (queue["stop_frame"] - queue["start_frame"]).cumsum()
-    return queue[(shown <= n_frames) | (np.arange(len(queue)) == 0)]
+    """As many rows from the top, by worth, as show at most ``n_frames`` frames, but at least one; no frame of a video counts twice."""
+    queue = by_worth(queue)
+    shown: dict[Any, NDArray[np.int64]] = {}
+    total = kept = 0
+    for row in queue.to_dict("records"):
+        video_id = row.get("video_id")
+        frames = np.union1d(shown.get(video_id, NO_FRAME), np.arange(row["start_frame"], row["stop_frame"]))
+        total += len(frames) - len(shown.get(video_id, NO_FRAME))
+        if total > n_frames and kept:
+            break
+        shown[video_id] = frames
+        kept += 1
+    return queue.iloc[:kept]
 
 
 def calibration(risk: NDArray[np.float64], wrong: NDArray[np.bool_], edges: tuple[float, ...] = EDGES) -> pd.DataFrame:

@@ -1,12 +1,15 @@
 """The review queue: where the tracks of a video, made by whatever tracker or person, may have exchanged two animals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from etholoop.core.tracking.detections import DetectionFrames
 from etholoop.core.tracking.identify import doubts
-from etholoop.core.tracking.swaps import Encounters
+from etholoop.core.tracking.risk_calibration import come_true, doubts_per_1000
+from etholoop.core.tracking.swaps import NEXT, Encounters, together
 
 LEAST = 1e-3
 """Less risk than this is not worth a look."""
@@ -20,7 +23,7 @@ NOTHING = pd.DataFrame({name: pd.Series(dtype={"risk": "float64", "reasons": "st
 
 
 def risks_of(frames: DetectionFrames, tracks: pd.DataFrame, n_animals: int | None = None) -> pd.DataFrame:
-    """Columns of ``schema.tracks.SwapRisks`` without ``video_id``, the greatest risk first, then by frame."""
+    """Columns of ``schema.tracks.SwapRisks`` without ``video_id``, in the order of :func:`by_worth`."""
     number = track_numbers(frames, tracks)
     if not (number >= 0).any():
         return NOTHING.copy()
@@ -37,23 +40,49 @@ def track_numbers(frames: DetectionFrames, tracks: pd.DataFrame) -> NDArray[np.i
 
 
 def queue(found: Encounters, frames: DetectionFrames) -> pd.DataFrame:
-    """Encounters as rows for people."""
+    """Encounters as rows for people: what shows most risk for each frame to be looked at comes first."""
+    kept = _together(found.only(np.flatnonzero(found.risk_now >= LEAST)))
     step = frames.step
-    kept = np.flatnonzero(found.risk_now >= LEAST)
-    reasons = [_reasons(found, row) for row in kept.tolist()]
+    risk = come_true(kept.nats, kept.single, doubts_per_1000(kept.crossed, frames.n))
     table = pd.DataFrame(
         {
-            "frame": np.rint(found.worst[kept] * step).astype(np.int64),
-            "track_a": found.a[kept],
-            "track_b": found.b[kept],
-            "risk": np.clip(found.risk_now[kept], 0, 1),
-            "reasons": pd.Series(reasons, dtype="str"),
-            "start_frame": np.rint(found.start[kept] * step).astype(np.int64),
-            "stop_frame": np.rint(found.stop[kept] * step).astype(np.int64) + 1,
+            "frame": np.rint(kept.worst * step).astype(np.int64),
+            "track_a": kept.a,
+            "track_b": kept.b,
+            "risk": risk,
+            "reasons": pd.Series([_reasons(kept, row) for row in range(len(risk))], dtype="str"),
+            "start_frame": np.rint(kept.start * step).astype(np.int64),
+            "stop_frame": np.rint(kept.stop * step).astype(np.int64) + 1,
         }
     )
-    table = table.sort_values(["risk", "frame", "track_a", "track_b"], ascending=[False, True, True, True], ignore_index=True)
-    return table.drop_duplicates(["frame", "track_a", "track_b"], ignore_index=True)
+    return by_worth(table).drop_duplicates(["frame", "track_a", "track_b"], ignore_index=True)
+
+
+def by_worth(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a queue by the risk that each of their frames shows, then by frame."""
+    worth = table["risk"] / (table["stop_frame"] - table["start_frame"])
+    order = np.lexsort((table["track_b"], table["track_a"], table["frame"], -worth))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _together(found: Encounters) -> Encounters:
+    """Single detections of the same two tracks one after another as one place, with the evidence of the most doubtful one."""
+    apart, row = np.flatnonzero(~found.single), np.flatnonzero(found.single)
+    row = row[np.lexsort((found.start[row], found.b[row], found.a[row]))]
+    if not len(row):
+        return found
+    a, b, start = found.a[row], found.b[row], found.start[row]
+    other = np.r_[True, (a[1:] != a[:-1]) | (b[1:] != b[:-1])]
+    latest = found.stop[row].copy()
+    for place in range(1, len(row)):
+        if not other[place]:
+            latest[place] = max(latest[place], latest[place - 1])
+    begins = np.flatnonzero(other | np.r_[True, start[1:] > latest[:-1] + NEXT])
+    group = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(row)]))
+    most = np.lexsort((-found.nats[row], group))[begins]
+    first, last = start[begins], np.maximum.reduceat(found.stop[row], begins)
+    merged = replace(found.only(row[most]), start=first, stop=last)
+    return together(found.only(apart), merged)
 
 
 def _reasons(found: Encounters, row: int) -> str:

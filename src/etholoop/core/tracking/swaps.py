@@ -21,8 +21,8 @@ from etholoop.core.tracking.tracklets import BLOCK, DOUBT, GATE, horizon
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Take = tuple[int, int, int, float]
-"""A detection, one of the track it may belong to, the one before it in its own track, nats against it."""
+Take = tuple[int, int, int, int, float]
+"""First and last of a few detections in a row, one of the track they may belong to, the one before them in their own, nats against it."""
 
 WORTH = 14.0
 """Nats: with more against them, crossed links are no encounter; tempered as risks are (``TEMPER``), that is once in a thousand."""
@@ -62,6 +62,7 @@ class Encounters:
 
     ``a`` < ``b``: track numbers. ``start``, ``stop``: last look before and first look after. ``worst``: look after which crossing costs
     least. ``crossed``: probability that the tracks are crossed here. ``overlap``, ``unseen``, ``jump``, ``looks_differ``: why.
+    ``nats`` for their being crossed, all ways of crossing them taken together, before anything is known about how often that comes true.
     """
 
     a: Index
@@ -75,6 +76,7 @@ class Encounters:
     jump: NDArray[np.bool_]
     looks_differ: NDArray[np.bool_]
     single: NDArray[np.bool_]
+    nats: Floats
 
     @property
     def risk(self) -> Floats:
@@ -85,6 +87,10 @@ class Encounters:
     def risk_now(self) -> Floats:
         """Probability that the tracks as they are have exchanged the two here."""
         return self.crossed
+
+    def only(self, rows: Index) -> "Encounters":
+        """Some of the entries."""
+        return Encounters(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -116,28 +122,29 @@ def taken(judge: Judge, number: Index) -> Encounters:
 
 
 def given_back(judge: Judge, number: Index) -> Index:
-    """Tracks in which single detections are where they more likely belong; the surest first, neighbours wait for the next round."""
+    """Tracks in which detections, one to a few in a row, are where they more likely belong; the surest first, neighbours wait a round."""
     fixed = number.copy()
     for _ in range(ROUNDS):
-        moved: list[tuple[float, int]] = []
-        for x, other, _, extra in sorted(_takes(judge, fixed), key=lambda take: (take[3], take[0])):
-            if extra >= 0:
-                break
-            look, pair = float(judge.scene.look[x]), (int(fixed[x]), int(fixed[other]))
-            if not any(abs(look - when) < NEXT and track in pair for when, track in moved):
-                fixed[x] = fixed[other]
-                moved += [(look, track) for track in pair]
+        moved: list[tuple[float, float, int]] = []
+        takes = [take for length in range(1, FEW_IN_A_ROW + 1) for take in _takes(judge, fixed, length) if take[4] < 0]
+        for x, last, other, _, _ in sorted(takes, key=lambda take: (take[4], take[0], take[1])):
+            low, high, pair = float(judge.scene.look[x]), float(judge.scene.look[last]), (int(fixed[x]), int(fixed[other]))
+            if any(low - stop < NEXT and start - high < NEXT and track in pair for start, stop, track in moved):
+                continue
+            run = np.arange(x, last + 1)
+            fixed[run[fixed[run] == pair[0]]] = pair[1]
+            moved += [(low, high, track) for track in pair]
         if not moved:
             break
     return fixed
 
 
 def _single(scene: Scene, number: Index, take: Take) -> tuple:
-    x, other, old, extra = take
+    x, last, other, old, extra = take
     a, b = sorted((int(number[other]), int(number[x])))
-    look, crossed = float(scene.look[x]), float(1 / (1 + np.exp(TEMPER * np.clip(extra, -30, 30))))
+    crossed = float(1 / (1 + np.exp(TEMPER * np.clip(extra, -30, 30))))
     overlap = bool(_overlaps(scene, np.array([x]), np.array([old]))[0])
-    return a, b, look, look, look, crossed, overlap, True, False, False, True
+    return a, b, float(scene.look[x]), float(scene.look[last]), float(scene.look[x]), crossed, overlap, True, False, False, True, -extra
 
 
 def _takes(judge: Judge, number: Index, length: int = 1) -> list[Take]:
@@ -169,7 +176,7 @@ def _takes(judge: Judge, number: Index, length: int = 1) -> list[Take]:
         extra = there + judge.price(last, two) + judge.price(old, new)
         extra -= judge.price(old, x) + judge.price(last, new) + judge.price(one, two)
         doubt = extra < WORTH
-        found += list(zip(x[doubt].tolist(), one[doubt].tolist(), old[doubt].tolist(), extra[doubt].tolist(), strict=True))
+        found += zip(*(column[doubt].tolist() for column in (x, last, one, old, extra)), strict=True)
     return found
 
 
@@ -195,7 +202,7 @@ def _replaced(judge: Judge, number: Index) -> list[Take]:
         others = others[(number[others] >= 0) & (number[others] != number[x[row]])]
         if len(others):
             near = others[np.hypot(*(scene.centre[others] - scene.centre[x[row]]).T).argmin()]
-            found.append((int(x[row]), int(near), int(old[row]), float(extra[row])))
+            found.append((int(x[row]), int(x[row]), int(near), int(old[row]), float(extra[row])))
     return found
 
 
@@ -302,13 +309,15 @@ def _encounter(judge: Judge, number: Index, crossings: _Crossings, rows: Index, 
     a, b = sorted((int(number[i[0]]), int(number[j[0]])))
     odd = (1 - np.prod(1 - 2 / (1 + np.exp(TEMPER * np.clip(extra, -30, 30))))) / 2
     odds = np.log(odd + 1e-12) - np.log(1 - odd + 1e-12)
+    nats = float(np.logaddexp.reduce(-extra))
     if unseen and len(rows) > 1:
-        odds -= np.clip(_across(judge, number, (a, b), start, stop), -ACROSS, ACROSS)
+        across = np.clip(_across(judge, number, (a, b), start, stop), -ACROSS, ACROSS)
+        odds, nats = odds - across, nats - across
     least = int(np.argmin(extra))
     # crossed after both have begun the doubtful link
     worst = float(max(look[i[least]], look[j[least]]))
     overlap, jump = bool(_overlaps(judge.scene, i, j).any()), bool(crossings.jump[rows].any())
-    return a, b, start, stop, worst, 1 / (1 + np.exp(-odds)), overlap, unseen, jump, False, False
+    return a, b, start, stop, worst, 1 / (1 + np.exp(-odds)), overlap, unseen, jump, False, False, nats
 
 
 def _across(judge: Judge, number: Index, tracks: tuple[int, int], start: float, stop: float) -> float:
@@ -335,7 +344,7 @@ def _overlaps(scene: Scene, i: Index, j: Index) -> NDArray[np.bool_]:
 
 def _stacked(rows: list[tuple]) -> Encounters:
     rows = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
-    kinds = (np.int64, np.int64, float, float, float, float, bool, bool, bool, bool, bool)
+    kinds = (np.int64, np.int64, float, float, float, float, bool, bool, bool, bool, bool, float)
     columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
     return Encounters(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
 
@@ -346,4 +355,4 @@ def _with_looks(found: Encounters, scene: Scene, number: Index, looks: Looks) ->
     stretches = (found.a, found.b, found.start, found.stop)
     keep = looks.calm(stretches, scene.look, number).keep(stretches)
     odds = odds - np.clip(keep, -BOUND, BOUND)
-    return replace(found, crossed=1 / (1 + np.exp(-odds)), looks_differ=keep < -1)
+    return replace(found, crossed=1 / (1 + np.exp(-odds)), looks_differ=keep < -1, nats=found.nats - np.clip(keep, -BOUND, BOUND))
