@@ -68,7 +68,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     snapshot.write(snapshot.Snapshot([], [record(name) for name in SPLIT]), project.snapshot)
     dvc.add(project, project.snapshot)
     with _warm.helpers():
-        repro(project, ["behaviour_evaluate"], sync=False)
+        repro(project, ["report"], sync=False)
     return project
 
 
@@ -82,8 +82,17 @@ def test_a_family_learns_and_is_judged_on_a_recording_it_never_saw(project: Proj
     assert np.abs(bouts["start_frame"].to_numpy() - np.arange(0, N_FRAMES, BOUT)).max() <= 4
 
 
+def test_the_report_shows_what_was_found(project: Project) -> None:
+    html = project.report.read_text()
+    figures = json.loads((project / "metrics/behaviour.json").read_text())["families"]["motion"]["test"]
+    assert '<section id="behaviour">' in html and "Bouts were marked by anna." in html
+    assert f"Judged on 1 animal in {N_FRAMES} labelled frames of 1 recording held out." in html
+    assert f'<div class="value">{figures["accuracy_micro"]:.3f}</div>' in html
+    assert "Ethograms of d: what people marked above what each family says." in html
+
+
 def test_a_second_run_does_nothing(project: Project) -> None:
-    assert "Running stage" not in process.run(["dvc", "repro", "behaviour_evaluate"], project.root)
+    assert "Running stage" not in process.run(["dvc", "repro", "report"], project.root)
 
 
 def test_another_setting_of_the_family_trains_again_and_nothing_before_it(project: Project) -> None:
