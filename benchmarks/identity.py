@@ -58,7 +58,8 @@ TRACKERS = (OURS, NO_PIXELS, BOXES_ONLY, *OTHERS, ORACLE)
 RADII_PX = (60.0, 75.0, 120.0)
 """Distances (half, five eighths and the whole of a fly's length) up to which points match, for recordings that are judged by points."""
 NEAR = 5
-"""An exchange counts as found when the queue shows a place at most so many looks away."""
+"""An exchange counts as shown when a row that is shown spans its frame, or ends or begins at most so many frames away: whoever looks at a
+place sees a little before and after it. Frames shown are those that the rows span, each counted once; the few around them are not."""
 
 
 def cases(data: Path, seeds: range, only: str = "") -> Iterator[tuple[str, int, Sequence]]:

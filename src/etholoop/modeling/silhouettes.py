@@ -21,7 +21,7 @@ from etholoop.core.tracking.detections import DetectionFrames
 Read = Callable[[Iterable[int]], Iterator[tuple[int, NDArray[np.uint8]]]]
 """Gives (frame, uint8 RGB image (h, w, 3) in source pixels) for ascending frames, as ``Source.read`` does."""
 
-VERSION = 1
+VERSION = 2
 """To be changed with what is found in the same pixels; it is part of the memo key."""
 
 SIDE_PX = 40

@@ -36,7 +36,7 @@ from etholoop.stages import _track_pixels as looking
 from etholoop.stages._map import Unit, map_memo
 from etholoop.stages._sources import project_sources
 
-VERSION = 4
+VERSION = 5
 """To be changed with the meaning of the tables, so that old results in the memo are not used."""
 
 TRACKERS = "etholoop.modeling.trackers"

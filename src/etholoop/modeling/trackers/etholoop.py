@@ -17,7 +17,7 @@ from etholoop.modeling.trackers._shared import DetectionFrames, no_tracks, track
 
 __all__ = ["VERSION", "Params", "track"]
 
-VERSION = 3
+VERSION = 4
 """Raise it when the same detections would give other tracks; it is part of the memo key."""
 
 
