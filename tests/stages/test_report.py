@@ -12,6 +12,7 @@ import pytest
 from cycle_project import STEP, new_project, write_labels, write_predictions
 
 from etholoop.io import history, tables
+from etholoop.schema.annotations import LabelledFrames
 from etholoop.schema.selection import Selection
 from etholoop.stages import evaluate, report, select
 
@@ -198,6 +199,16 @@ def test_weak_splits_are_printed_on_top(tmp_path, mode, words):
     page = page_of(project)
     assert page.words.index(words) < page.words.index("What to label next 8 frames")
     assert "Honest split" not in page.words
+
+
+def test_labels_of_rendered_animals_say_so_on_top(project):
+    path = project.annotations / "labelled_frames.parquet"
+    labelled = tables.read(path, LabelledFrames)
+    tables.write(labelled.assign(note="synthetic"), LabelledFrames, path)
+    assert "Synthetic animals All labels are of rendered animals" in page_of(project).words
+    labelled["note"] = ["", *["synthetic"] * (len(labelled) - 1)]
+    tables.write(labelled, LabelledFrames, path)
+    assert "Synthetic animals" not in page_of(project).words
 
 
 def test_overrides_are_printed_with_their_reason(project):
