@@ -186,6 +186,29 @@ def test_pixels_tell_which_animal_was_seen_twice(project):
     assert status(project)["identity_estimated"]["cage1"]["pixels"] is True
 
 
+def test_pixels_of_a_derived_video_are_found_by_its_affine_map(project, monkeypatch):
+    """The derived video is half as large and turned upside down; boxes stay those of the source."""
+    from types import SimpleNamespace
+
+    from etholoop.core.affine import Affine
+    from etholoop.io.video import VideoReader
+
+    predict(project, seen_twice(project))
+    job = track.jobs_of(project, track.Params())[0][0]
+    frames = track.frames_of(job, track.read_skeleton(project.skeleton))
+    with VideoReader(project.raw_videos / "cage1.mp4") as reader:
+        images = [image[::-2, ::2].copy() for _, image in reader.read(range(100))]
+    derived = SimpleNamespace(
+        affine=Affine(a=0.5, e=-0.5, f=50.0), frames=np.arange(100), read=lambda wanted: ((frame, images[frame]) for frame in wanted)
+    )
+    monkeypatch.setattr(track.looking, "source_of", lambda root, video_id: derived)
+    seen = track.looking.with_pixels(project.root, "cage1", frames)
+    assert (seen.box == frames.box).all()
+    body = seen.body.reshape(-1, 2)
+    assert (body[:40] == body[0]).all() and body[0, 0] != body[0, 1] and (body[0] >= 0).all()
+    assert (body[45:60, 1] == body[0, 0]).all(), "both detections are of the upper one"
+
+
 def test_pixels_are_looked_at_only_where_boxes_leave_doubt(project, monkeypatch):
     asked = []
     monkeypatch.setattr(track.looking, "with_pixels", lambda root, video_id, frames: (asked.append(video_id), frames)[1])
