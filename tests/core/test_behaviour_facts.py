@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from etholoop.core.behaviour_facts import LABELLED, AnimalTime, animal_time, budgets, lanes_of, overlap, spread
+from etholoop.core.behaviour_facts import LABELLED, AnimalTime, animal_time, budgets, lanes_of, middle_of, n_bouts, overlap, spread
 
 BOUTS = ["family", "behaviour", "start_frame", "stop_frame"]
 UNSURE = ["family", "start_frame", "stop_frame"]
@@ -84,3 +84,15 @@ def test_budgets_count_known_time_only() -> None:
     assert shares[LABELLED].tolist() == [0.5, 0.25]
     assert shares["f"].tolist() == [0.5, 0.0]
     assert np.isnan(budgets([], ("a",), ["f"])["f"]).all()
+
+
+def test_of_too_many_bouts_the_middle_is_left() -> None:
+    few = animal((), [("f", "a", 10 * k, 10 * k + 5) for k in range(20)])
+    assert middle_of(few, 20) is few
+    part = middle_of(few, 6)
+    assert 4 <= n_bouts(part) <= 6 and part.part_of == (0, 195)
+    assert abs((part.start_frame + part.stop_frame) / 2 - 97.5) <= 1
+    bouts = part.said["f"]["a"]
+    assert bouts.min() >= part.start_frame and bouts.max() <= part.stop_frame
+    crowded = animal((), [("f", "a", 2 * k, 2 * k + 1) for k in range(500)] + [("f", "b", 1000, 100_000)])
+    assert n_bouts(middle_of(crowded, 10)) <= 10

@@ -1,7 +1,7 @@
 """Who did what when, by people and by each model, as the report draws it; and how the known time was spent."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -24,7 +24,7 @@ class AnimalTime:
     """One animal between two frames.
 
     ``known``: time that people looked at. ``said``: source (``LABELLED`` or a family) → behaviour → its bouts. ``unsure``: family →
-    time of which it says nothing.
+    time of which it says nothing. ``part_of``: the longer time that this was cut from.
     """
 
     video_id: str
@@ -35,6 +35,7 @@ class AnimalTime:
     known: Intervals
     said: Mapping[str, Mapping[str, Intervals]]
     unsure: Mapping[str, Intervals]
+    part_of: tuple[int, int] | None = None
 
 
 def spread(keys: pd.DataFrame, n: int) -> list[tuple[str, int]]:
@@ -79,9 +80,43 @@ def animal_time(
 
 
 def _within(rows: pd.DataFrame, start: int, stop: int) -> Intervals:
-    cut = np.clip(rows[["start_frame", "stop_frame"]].to_numpy(np.int64), start, stop)
-    cut = cut[cut[:, 1] > cut[:, 0]]
-    return cut[np.argsort(cut[:, 0], kind="stable")]
+    intervals = rows[["start_frame", "stop_frame"]].to_numpy(np.int64)
+    return _cut(intervals[np.argsort(intervals[:, 0], kind="stable")], start, stop)
+
+
+def _cut(intervals: Intervals, start: int, stop: int) -> Intervals:
+    cut = np.clip(intervals, start, stop)
+    return cut[cut[:, 1] > cut[:, 0]]
+
+
+def middle_of(animal: AnimalTime, most: int) -> AnimalTime:
+    """The middle of the time, so short that no source says more than ``most`` bouts in it.
+
+    Where many are drawn side by side they become lines that tell nothing.
+    """
+    part, whole = animal, (animal.start_frame, animal.stop_frame)
+    length, middle = whole[1] - whole[0], sum(whole) // 2
+    while (n := n_bouts(part)) > most and length > 1:
+        length = min(length - 1, length * most // n)
+        part = _part(animal, max(whole[0], middle - length // 2), min(whole[1], middle + (length + 1) // 2))
+    return part
+
+
+def n_bouts(animal: AnimalTime) -> int:
+    """Bouts of the source that says most."""
+    return max((sum(map(len, bouts.values())) for bouts in animal.said.values()), default=0)
+
+
+def _part(animal: AnimalTime, start: int, stop: int) -> AnimalTime:
+    return replace(
+        animal,
+        start_frame=start,
+        stop_frame=stop,
+        known=_cut(animal.known, start, stop),
+        said={source: {name: _cut(own, start, stop) for name, own in bouts.items()} for source, bouts in animal.said.items()},
+        unsure={family: _cut(own, start, stop) for family, own in animal.unsure.items()},
+        part_of=(animal.start_frame, animal.stop_frame),
+    )
 
 
 def lanes_of(animals: Iterable[AnimalTime], behaviours: Sequence[str]) -> list[list[str]]:

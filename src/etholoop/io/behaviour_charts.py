@@ -69,7 +69,8 @@ def _animal(axes: Any, animal: AnimalTime, lanes: Sequence[Sequence[str]], style
     axes.tick_params(axis="y", length=0)
     axes.grid(False)
     axes.spines["left"].set_visible(False)
-    axes.set_title(_short(title_of(animal), 80), fontsize=9.5)
+    part = f", middle part of {animal.part_of[0] * scale:.0f} to {animal.part_of[1] * scale:.0f}" if animal.part_of else ""
+    axes.set_title(f"{_short(title_of(animal), 80)}{part}", fontsize=9.5)
     axes.set_xlabel("seconds" if second else "frame", fontsize=8)
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from etholoop.core.behaviour_facts import LABELLED, AnimalTime, animal_time, budgets, lanes_of, spread
+from etholoop.core.behaviour_facts import LABELLED, AnimalTime, animal_time, budgets, lanes_of, middle_of, spread
 from etholoop.io import behaviour_charts
 from etholoop.io.report_html import Picture, count, data_uri
 from etholoop.stages._report_behaviour_inputs import Behaviour
 
 KEY = ["video_id", "track"]
+MOST_BOUTS = 150
+"""Bouts of one animal that can be told apart in the width of the page; of more the middle of the time is shown."""
 
 
 def animals_of(found: Behaviour, n_animals: int) -> tuple[list[AnimalTime], list[AnimalTime]]:
@@ -31,13 +33,16 @@ def animals_of(found: Behaviour, n_animals: int) -> tuple[list[AnimalTime], list
 def ethogram_of(found: Behaviour, animals: Sequence[AnimalTime]) -> dict[str, Any]:
     if not animals:
         return {"ethogram": None, "ethogram_words": ""}
-    lanes = lanes_of(animals, found.behaviours)
+    whole, animals = animals, [middle_of(animal, MOST_BOUTS) for animal in animals]
+    lanes = lanes_of(whole, found.behaviours)
     picture = behaviour_charts.ethogram(animals, lanes, found.behaviours, found.seconds)
     who = ", ".join(behaviour_charts.title_of(animal) for animal in animals)
     rows = "what each family says; nobody marked bouts here"
     if LABELLED in animals[0].said:
         rows = "what people marked above what each family says" if found.families else "as people marked them"
     words = f"{count(len(animals), 'animal')}, {rows}."
+    if any(animal.part_of for animal in animals):
+        words += " Where there are too many bouts to be seen, only the middle of the time is drawn."
     return {"ethogram": Picture(data_uri(picture), f"Ethograms of {who}: {rows}."), "ethogram_words": words}
 
 
