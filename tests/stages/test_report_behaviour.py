@@ -13,7 +13,7 @@ from etholoop.io import tables
 from etholoop.schema.annotations import Bouts, LookedAt
 from etholoop.schema.scores import Scores
 from etholoop.schema.tracks import TrackNames, Tracks
-from etholoop.stages import behaviour_dataset, behaviour_evaluate, behaviour_train, bouts, report, select
+from etholoop.stages import _report_behaviour_time, behaviour_dataset, behaviour_evaluate, behaviour_train, bouts, report, select
 
 ETHOGRAM = """
 name: squares
@@ -127,7 +127,7 @@ def test_labels_without_a_family_say_how_to_get_one(labelled):
     assert "2 400 labelled frames of animals, 3 behaviours. Bouts were marked by anna. No family of models is asked for yet." in page.words
     assert "Name families in behaviour_train.families of params.yaml" in page.words
     assert "walk 600 20 300 10 300 10" in page.words
-    assert any(picture["alt"].startswith("Ethograms of cage4 · m1, cage4 · m2") for picture in page.pictures)
+    assert any(picture["alt"].startswith("Ethograms of cage4 · m1 (track 0), cage4 · m2 (track 1)") for picture in page.pictures)
 
 
 def test_figures_of_a_judged_family(judged):
@@ -189,6 +189,22 @@ def test_a_family_without_held_out_labels_is_shown_but_not_judged(judged):
     assert "Trained, but not judged: no labelled behaviour in this split." in page.words
     assert "Time budgets" not in page.words
     assert any("nobody marked bouts here" in picture["alt"] for picture in page.pictures)
+
+
+def test_labels_that_could_not_be_used_are_named(labelled):
+    seen = tables.read(labelled / "data/annotations/looked_at.parquet", LookedAt)
+    stranger = {"video_id": "cage1", "subject": "m9", "start_frame": 0, "stop_frame": 50, "source": "anna"}
+    write(labelled, "data/annotations/looked_at.parquet", [*seen.to_dict("records"), stranger], LookedAt)
+    behaviour_dataset.run(labelled, behaviour_dataset.Params())
+    (dropped,) = json.loads((labelled / "data/datasets/behaviour/counts.json").read_text())["dropped"]
+    page = page_of(labelled)
+    assert f"Labels that could not be used recording subject reason cage1 m9 {dropped['reason']}" in page.words
+    assert page.faults == []
+
+
+def test_of_very_many_bouts_the_middle_is_drawn(judged, monkeypatch):
+    monkeypatch.setattr(_report_behaviour_time, "MOST_BOUTS", 5)
+    assert "only the middle of the time is drawn" in page_of(judged).words
 
 
 def test_tables_that_do_not_fit_are_an_error(judged):

@@ -20,6 +20,7 @@ NONE, UNKNOWN_EDGE = "#edf0f3", "#aab4be"
 ROW_INCHES, ANIMAL_INCHES = 0.19, 0.55
 LANE_GAP = 0.45
 LONGEST_NAME = 34
+LEGEND_LETTERS = 120
 
 
 def style_of(number: int) -> dict[str, Any]:
@@ -47,8 +48,13 @@ def ethogram(
     handles = [Patch(**style, label=_short(name)) for name, style in styles.items()]
     handles.append(Patch(facecolor=NONE, label="none of them"))
     handles.append(Patch(facecolor="white", edgecolor=UNKNOWN_EDGE, hatch="////", linewidth=0, label="not looked at, or unsure"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=6, handlelength=1.6, columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside upper left", ncols=_columns(handles), handlelength=1.6, columnspacing=1.2)
     return charts.png(figure)
+
+
+def _columns(handles: Sequence[Patch]) -> int:
+    """All in one line where there is room, so that behaviours stand in their order."""
+    return len(handles) if sum(len(str(handle.get_label())) + 6 for handle in handles) <= LEGEND_LETTERS else 6
 
 
 def _animal(axes: Any, animal: AnimalTime, lanes: Sequence[Sequence[str]], styles: Mapping[str, Any], second: float | None) -> None:
@@ -89,8 +95,9 @@ def _bars(intervals: np.ndarray, scale: float) -> list[tuple[float, float]]:
 
 
 def title_of(animal: AnimalTime) -> str:
-    """``cage1 · m1`` with the animal's name, its track's number where it has none; only the video where it stands for the animal."""
-    who = animal.subject or (f"track {animal.track}" if animal.track >= 0 else "")
+    """``cage1 · m1 (track 0)``; only the video where it stands for the animal."""
+    track = f"track {animal.track}" if animal.track >= 0 else ""
+    who = f"{animal.subject} ({track})" if animal.subject and track else animal.subject or track
     return f"{animal.video_id} · {who}" if who else animal.video_id
 
 

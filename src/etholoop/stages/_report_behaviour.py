@@ -142,7 +142,7 @@ def each_rows(judged: Mapping[str, Any]) -> list[list[Any]]:
     rows = []
     for name, own in sorted(judged["behaviours"].items(), key=lambda item: (-item[1]["n_frames"], item[0])):
         cells = [
-            f"{figure(own.get(key))} {interval(intervals.get(f'{key}/{name}'))}".rstrip() if key in WITH_INTERVAL else figure(own.get(key))
+            f"{figure(own.get(key))}\n{interval(intervals.get(f'{key}/{name}'))}".rstrip() if key in WITH_INTERVAL else figure(own.get(key))
             for key in EACH
         ]
         rows.append([name, *cells, own["n_frames"], own["n_bouts"]])

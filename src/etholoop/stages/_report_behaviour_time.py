@@ -27,7 +27,7 @@ def animals_of(found: Behaviour, n_animals: int) -> tuple[list[AnimalTime], list
         animal = animal_time(key, found.subjects.get(key, ""), **rows, behaviours=found.behaviours, families=found.families)
         shown += [animal] if key in drawn else []
         judging += [animal] if len(labels) else []
-    return shown, judging
+    return sorted(shown, key=lambda animal: (animal.video_id, animal.subject, animal.start_frame, animal.track)), judging
 
 
 def ethogram_of(found: Behaviour, animals: Sequence[AnimalTime]) -> dict[str, Any]:
