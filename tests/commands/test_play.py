@@ -16,6 +16,8 @@ from etholoop.errors import EthoLoopError
 from etholoop.io import tables, video
 from etholoop.project import Project
 from etholoop.schema.annotations import Bouts
+from etholoop.schema.behaviour import Stretches
+from etholoop.schema.bouts import PredictedBouts
 from etholoop.schema.predictions import Detections, PredictedKeypoints
 from etholoop.schema.tracks import SwapRisks, TrackNames, Tracks
 from etholoop.services.player import HOST, Player
@@ -151,6 +153,24 @@ def test_what_is_known_about_a_recording(player):
     assert facts["bouts"] == [{"track": 0, "behaviour": "walk", "start": 5, "stop": 25, "source": "kim"}]
     assert [(risk["frame"], risk["risk"]) for risk in facts["risks"]] == [(40, 0.5)]
     assert facts["edges"] == [[0, 1]]
+
+
+def test_bouts_of_a_subject_lie_on_the_tracks_that_are_it(project, tmp_path):
+    project = Project(shutil.copytree(project.root, tmp_path / "project"))
+    bout = {"video_id": "cage", "behaviour": "walk", "start_frame": 5, "stop_frame": 25, "confidence": None, "source": "kim"}
+    write(project, "data/annotations/bouts.parquet", [{**bout, "subject": "Bob"}, {**bout, "subject": "Zoe"}], Bouts)
+    stretch = {"video_id": "cage", "subject": "Bob", "split": "test", "group": "g", "context_start_frame": 0, "context_stop_frame": 50}
+    parts = [(0, 0, 10, 1), (1, 12, 50, 0), (2, 30, 50, 0)]
+    rows = [{**stretch, "stretch": number, "start_frame": a, "stop_frame": b, "track": track} for number, a, b, track in parts]
+    write(project, "data/datasets/behaviour/stretches.parquet", rows, Stretches)
+    predicted = {**bout, "track": 0, "family": "motion", "confidence": 0.9}
+    predicted = {name: predicted[name] for name in PredictedBouts.columns}
+    write(project, "data/bouts/bouts.parquet", [predicted], PredictedBouts)
+    show = ProjectShow(project)
+    found = [(bout["track"], bout["start"], bout["stop"], bout["source"]) for bout in show.video("cage")["bouts"]]
+    assert found == [(1, 5, 10, "kim"), (0, 12, 25, "kim"), (-1, 5, 25, "kim"), (0, 5, 25, "motion")]
+    (drawn,) = [animal for animal in show.animals("cage", 15, 16)[15] if animal.track == 0]
+    assert drawn.text == "Ada: walk"
 
 
 def test_boxes_of_a_window(player):

@@ -48,6 +48,7 @@ class ProjectShow:
 
     def _read_tables(self) -> None:
         from etholoop.schema.annotations import Bouts
+        from etholoop.schema.behaviour import Stretches
         from etholoop.schema.bouts import PredictedBouts
         from etholoop.schema.predictions import Detections, PredictedKeypoints
         from etholoop.schema.tracks import SwapRisks, TrackNames, Tracks
@@ -61,6 +62,7 @@ class ProjectShow:
         self.keypoints = _by_video(_table(poses / "keypoints.parquet", PredictedKeypoints))
         self.predicted_bouts = _by_video(_table(self.project / "data/bouts/bouts.parquet", PredictedBouts))
         self.labelled_bouts = _by_video(_table(self.project.annotations / "bouts.parquet", Bouts))
+        self.stretches = _by_video(_table(self.project / "data/datasets/behaviour/stretches.parquet", Stretches))
 
     def about(self) -> dict[str, Any]:
         videos = [
@@ -111,7 +113,8 @@ class ProjectShow:
             doing: dict[int, list[str]] = {}
             for bout in facts["bouts"]:
                 if bout["start"] <= number < bout["stop"]:
-                    doing.setdefault(bout["track"], []).append(bout["behaviour"])
+                    own = doing.setdefault(bout["track"], [])
+                    own += [] if bout["behaviour"] in own else [bout["behaviour"]]
             for track, *corners, sure in boxes:
                 text = f"{names.get(track) or track}: {', '.join(doing[track])}" if track in doing else str(names.get(track) or track)
                 found.setdefault(number, []).append(Shown(track, np.array(corners), text, bool(sure), points.get(track)))
@@ -166,16 +169,25 @@ class ProjectShow:
         return found
 
     def _bouts(self, video_id: str, named: dict[str, int]) -> list[dict[str, Any]]:
-        """Bouts of people and models; a subject is found by the name or number of its track."""
+        """Bouts of people, then those of models."""
         bouts = []
+        labelled = self.labelled_bouts.get(video_id)
+        for row in [] if labelled is None else _rows(labelled):
+            known = named.get(row.subject, int(row.subject) if row.subject.isdigit() else None)
+            bouts += [_bout(known, row, str(row.source))] if known is not None else self._by_stretch(video_id, row)
         predicted = self.predicted_bouts.get(video_id)
         if predicted is not None:
             bouts += [_bout(row.track, row, row.family) for row in _rows(predicted)]
-        labelled = self.labelled_bouts.get(video_id)
-        for row in [] if labelled is None else _rows(labelled):
-            track = named.get(row.subject, int(row.subject) if row.subject.isdigit() else WHOLE)
-            bouts.append(_bout(track, row, str(row.source)))
         return bouts
+
+    def _by_stretch(self, video_id: str, row: Any) -> list[dict[str, Any]]:
+        """A labelled bout on the tracks that `behaviour_dataset` found to be its subject; without one it is of the whole picture."""
+        whole, found = _bout(WHOLE, row, str(row.source)), []
+        stretches = self.stretches.get(video_id)
+        for stretch in [] if stretches is None else _rows(stretches[stretches["subject"] == row.subject]):
+            start, stop = max(whole["start"], int(stretch.start_frame)), min(whole["stop"], int(stretch.stop_frame))
+            found += [{**whole, "track": int(stretch.track), "start": start, "stop": stop}] if start < stop else []
+        return found or [whole]
 
 
 def _table(path: "Path", schema: "pa.DataFrameSchema") -> "pd.DataFrame":
