@@ -110,14 +110,18 @@ def confusion(names: Sequence[str], counts: np.ndarray) -> bytes:
     figure = charts.new_figure(side + 1.9, side + 1.0)
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    edges = np.arange(len(names) + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
     axes.grid(False)
+    axes.grid(which="minor", color="white", linewidth=2)
     for row, column in np.ndindex(counts.shape):
         if counts[row, column]:
             dark = share[row, column] > 0.55
             axes.text(column, row, _percent(share[row, column]), ha="center", va="center", fontsize=9, color="white" if dark else INK)
     axes.set_xticks(range(len(names)), [_short(name, 22) for name in names], rotation=35, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), [f"{_short(name, 22)} ({int(n)})" for name, n in zip(names, total, strict=True)])
-    axes.tick_params(length=0)
+    axes.tick_params(which="both", length=0)
     axes.set(xlabel="called", ylabel="labelled (frames)")
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -107,6 +108,7 @@ def training(
             marker = "o" if len(x) < 3 else None
             axes.plot(x, y, color=COLOURS[number % 6], linestyle=STYLES[number % 4], marker=marker, label=name, linewidth=1.6)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(title)
         _legend(axes)
     left.set_ylim(bottom=0)
@@ -139,7 +141,9 @@ def _dots(names: Sequence[str], figures: Mapping[str, np.ndarray]) -> tuple[Figu
     axes = figure.subplots()
     for number, (name, values) in enumerate(figures.items()):
         places = np.arange(len(names)) + (number - (len(figures) - 1) / 2) * 0.16
-        axes.plot(values, places, linestyle="", marker=MARKERS[number % 6], color=COLOURS[number % 6], markersize=6, label=name)
+        axes.plot(
+            values, places, linestyle="", marker=MARKERS[number % 6], color=COLOURS[number % 6], markersize=6, label=name, clip_on=False
+        )
     axes.set(yticks=np.arange(len(names)), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticklabels([name if len(name) <= 40 else f"{name[:39]}…" for name in names])
     _legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
