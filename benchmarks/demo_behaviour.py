@@ -50,8 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[61])
     parser.add_argument("--family", nargs="*", default=[], help="default: all there are")
-    parser.add_argument("--sessions", type=int, default=10)
-    parser.add_argument("--frames", type=int, default=400)
+    parser.add_argument("--sessions", type=int, default=28)
+    parser.add_argument("--frames", type=int, default=200)
     options = parser.parse_args()
     head = ["seed", "family", *FIGURES, "F1 of each behaviour", "labelled time without a track", "minutes in all"]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")

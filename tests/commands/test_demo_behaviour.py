@@ -21,9 +21,11 @@ def test_all_families_take_part_and_their_settings_are_valid(tmp_path):
     check_all(project)
 
 
-def test_two_sessions_judge_and_two_choose():
+def test_a_seventh_of_the_sessions_judges_and_a_ninth_chooses():
     split = demo_behaviour.split_of(simulate.World(n_sessions=7))
     assert list(split.values()) == ["train"] * 3 + ["val"] * 2 + ["test"] * 2
+    split = demo_behaviour.split_of(simulate.World(n_sessions=28))
+    assert list(split.values()) == ["train"] * 21 + ["val"] * 3 + ["test"] * 4
 
 
 def test_an_unknown_family_is_refused_by_name_before_any_work(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etholoop.core.behaviour_labels import Stretch, marks, runs, stretches, without_edges
-from etholoop.core.subjects import match
+from etholoop.core.subjects import Matched, match
 
 SPLITS = pd.DataFrame(
     [("v", "g", 0, 40, "train"), ("v", "g", 40, 50, "gap"), ("v", "g", 50, 100, "test")],
@@ -61,21 +61,41 @@ def test_edges_become_unknown() -> None:
 
 def test_names_given_by_people_come_first() -> None:
     found = match(["ann", "2"], tracks(t0=range(5), t1=range(9), t2=range(5, 9)), NAMES, NO_BOXES)
-    assert found.tracks == {"ann": [0, 2], "2": [2]} and found.reasons == {}
+    assert frames_of(found) == {"ann": {0: [0, 1, 2, 3, 4], 2: [5, 6, 7, 8]}, "2": {2: [5, 6, 7, 8]}} and found.reasons == {}
 
 
-def test_labelled_boxes_vote_where_no_track_is_named() -> None:
-    boxes = pd.DataFrame(
-        [(1, "ann", 0, 0, 8, 8), (2, "ann", 0, 0, 8, 8), (3, "bob", 0, 0, 8, 8), (1, "bob", 11, 0, 18, 8), (2, "cat", 30, 0, 38, 8)],
-        columns=["frame", "identity", "x_min", "y_min", "x_max", "y_max"],
-    )
-    found = match(["ann", "bob", "cat"], tracks(t0=range(5), t1=range(5)), NO_NAMES, boxes)
-    assert found.tracks == {"ann": [0], "bob": [1]}
+def frames_of(found: Matched) -> dict[str, dict[int, list[int]]]:
+    return {name: {track: frames.tolist() for track, frames in own.items()} for name, own in found.tracks.items()}
+
+
+def boxes_of(*rows: tuple[int, str, int]) -> pd.DataFrame:
+    """Labelled boxes on the track whose number is the last word."""
+    wide = [(frame, name, 11 * track, 0, 11 * track + 8, 8) for frame, name, track in rows]
+    return pd.DataFrame(wide, columns=["frame", "identity", "x_min", "y_min", "x_max", "y_max"])
+
+
+def test_labelled_boxes_tell_where_no_track_is_named() -> None:
+    boxes = boxes_of((1, "ann", 0), (3, "ann", 0), (1, "bob", 1), (2, "cat", 5))
+    found = match(["ann", "bob", "cat"], tracks(t0=range(5), t1=range(6)), NO_NAMES, boxes)
+    assert frames_of(found) == {"ann": {0: [0, 1, 2, 3, 4]}, "bob": {1: [0, 1, 2, 3, 4, 5]}}
     assert found.reasons == {"cat": "no track is 'cat' (named tracks: ann, bob); name it, or label boxes with this identity"}
+
+
+def test_an_exchange_between_two_labelled_frames_leaves_the_time_between_to_nobody() -> None:
+    boxes = boxes_of((2, "ann", 0), (2, "bob", 1), (4, "ann", 0), (4, "bob", 1), (8, "bob", 0), (8, "ann", 1))
+    found = match(["ann", "bob"], tracks(t0=range(10), t1=range(10)), NO_NAMES, boxes)
+    assert frames_of(found) == {"ann": {0: [0, 1, 2, 3, 4], 1: [8, 9]}, "bob": {0: [8, 9], 1: [0, 1, 2, 3, 4]}}
+
+
+def test_time_that_two_tracks_claim_for_one_animal_is_nobodys() -> None:
+    boxes = boxes_of((2, "ann", 0), (7, "ann", 1))
+    found = match(["ann"], tracks(t0=range(6), t1=range(4, 9)), NO_NAMES, boxes)
+    assert frames_of(found) == {"ann": {0: [0, 1, 2, 3], 1: [6, 7, 8]}}
 
 
 def test_a_number_is_a_track_and_nothing_is_the_only_animal() -> None:
     both = tracks(t0=range(5), t1=range(5, 9))
-    assert match(["track 1", ""], both, NO_NAMES, NO_BOXES).tracks == {"": [0, 1], "track 1": [1]}
+    assert match(["track 1", ""], both, NO_NAMES, NO_BOXES).tracks.keys() == {"", "track 1"}
+    assert frames_of(match(["track 1", ""], both, NO_NAMES, NO_BOXES))[""] == {0: [0, 1, 2, 3, 4], 1: [5, 6, 7, 8]}
     at_once = match([""], tracks(t0=range(5), t1=range(4, 9)), NO_NAMES, NO_BOXES)
     assert at_once.tracks == {} and "exist at the same time" in at_once.reasons[""]

@@ -9,8 +9,8 @@ from etholoop import runtime
 
 runtime.prepare()
 
-from etholoop.modeling.behaviour._bodies import mirrored, placed, present  # noqa: E402 - the runtime comes first
-from etholoop.modeling.behaviour._body_words import FAR, Axis, learn_axis, words_of  # noqa: E402
+from etholoop.modeling.behaviour._bodies import mirrored, placed, present, spoiled  # noqa: E402 - the runtime comes first
+from etholoop.modeling.behaviour._body_words import FAR, Axis, learn_axis, untwisted, words_of  # noqa: E402
 from etholoop.modeling.behaviour._grouped_classifier import arrays_of, fit_grouped, from_arrays, groups_of  # noqa: E402
 from etholoop.modeling.behaviour._shared import Task  # noqa: E402
 from etholoop.modeling.behaviour.families import posture  # noqa: E402
@@ -117,6 +117,31 @@ def test_a_mirror_changes_sides_and_nothing_else() -> None:
     assert (twice == scene).all()
     once, plain = words_of(mirrored(scene, (0, 1)), AXIS), words_of(scene, AXIS)
     assert np.abs(once) == pytest.approx(np.abs(plain), abs=1e-4)
+
+
+def test_a_nose_taken_for_a_tail_for_a_moment_is_put_right() -> None:
+    own = walk((0, 0), 0.7, 4)
+    twisted = own.copy()
+    twisted[8:12, 5:8], twisted[8:12, 8:11] = own[8:12, 8:11], own[8:12, 5:8]
+    assert untwisted(placed(clip(twisted)), AXIS).points == pytest.approx(placed(clip(own)).points)
+    assert words_of(clip(twisted), AXIS) == pytest.approx(words_of(clip(own), AXIS), abs=1e-4)
+
+
+def test_an_animal_that_turns_round_is_left_as_it_is() -> None:
+    turning = body(np.zeros((T, 2)), np.linspace(0, np.pi, T))
+    assert (untwisted(placed(clip(turning)), AXIS).points == placed(clip(turning)).points).all()
+
+
+def test_spoiled_bodies_have_the_errors_of_a_pose_model_and_nothing_else() -> None:
+    scene = np.repeat(clip(walk((0, 0), 0.4, 4), walk((60, 20), 0.9, 3)), 200, axis=0)
+    worse = spoiled(scene, np.random.default_rng(0), (0, 1), 0.3)
+    assert (worse[..., :5] == scene[..., :5]).all()
+    lost = np.isnan(worse[..., 5]).any(axis=1)
+    exchanged = (np.linalg.norm(worse[..., 5:7] - scene[..., 8:10], axis=-1) < 5).any(axis=1)
+    assert 0.08 < lost.mean() < 0.22 and 0.2 < exchanged.mean() < 0.4
+    kept = ~np.isnan(worse[..., 5]) & (np.linalg.norm(worse[..., 5:7] - scene[..., 5:7], axis=-1) < 5)
+    assert np.std((worse - scene)[..., 5:7][kept]) == pytest.approx(0.02 * SIZE, rel=0.1)
+    assert (spoiled(scene, np.random.default_rng(0), (0, 1), 0.3)[5] == worse[5]).sum() > 0.9 * worse[5].size - np.isnan(worse[5]).sum()
 
 
 def test_groups_follow_the_ethogram_and_the_labels() -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from etholoop.project import Project
     from etholoop.simulation.scene import Scene
 
-FRAMES_LABELLED = 12
-"""Frames of each recording in which the oracle marks all animals; they also say which track is which animal."""
+FRAMES_LABELLED = 8
+"""Frames of each recording in which the oracle marks all animals; they also say which track is which animal, and when not for sure."""
 
 CHANGES: dict[str, Any] = {
     "frames": {"per_video": FRAMES_LABELLED},
@@ -59,8 +59,8 @@ def demo_behaviour(
     *,
     folder: Path = typer.Option(Path("demo-behaviour"), help="Where to make the project; an old demo there is replaced."),
     family: list[str] = typer.Option(None, help="Family of behaviour models; give it once for each. Default: all there are."),
-    sessions: int = typer.Option(14, min=6, help="Recordings; two of them judge, two choose thresholds, the others train."),
-    frames: int = typer.Option(400, min=100, help="Frames per recording, 25 a second."),
+    sessions: int = typer.Option(28, min=6, help="Recordings; a seventh of them judges, a ninth chooses thresholds, the others train."),
+    frames: int = typer.Option(200, min=100, help="Frames per recording, 25 a second."),
     seed: int = typer.Option(1, min=0, help="Another seed is another world: arenas, coats, movement."),
 ) -> None:
     """Train behaviour models on synthetic animals and judge them on sessions that no training saw."""
@@ -128,9 +128,11 @@ def run(
 
 
 def split_of(world: simulate.World) -> dict[str, str]:
-    """The last two sessions judge, the two before choose thresholds, all others train."""
+    """The last sessions judge (a seventh, at least two), some before them choose thresholds (a ninth, at least two), all others train."""
     names = world.sessions
-    return dict.fromkeys(names, "train") | dict.fromkeys(names[-4:-2], "val") | dict.fromkeys(names[-2:], "test")
+    n_test, n_val = max(2, world.n_sessions // 7), max(2, world.n_sessions // 9)
+    parts = (("train", world.n_sessions - n_test - n_val), ("val", n_val), ("test", n_test))
+    return dict(zip(names, [split for split, n in parts for _ in range(n)], strict=True))
 
 
 def answer_all(project: "Project", scenes: "Mapping[str, Scene]", seed: int) -> tuple[int, int]:

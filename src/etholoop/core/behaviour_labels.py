@@ -30,23 +30,32 @@ class Stretch:
 
 
 def stretches(
-    video_id: str, subject: str, tracks: Mapping[int, np.ndarray], looked_at: Sequence[Interval], splits: pd.DataFrame
+    video_id: str,
+    subject: str,
+    tracks: Mapping[int, np.ndarray],
+    looked_at: Sequence[Interval],
+    splits: pd.DataFrame,
+    *,
+    whole: Mapping[int, np.ndarray] | None = None,
 ) -> Iterator[Stretch]:
     """Stretches of one subject by track and time.
 
     Args:
-        tracks: frames of each track of this subject, ascending; -1 for the whole picture.
+        tracks: frames of each track in which it is this subject, ascending; -1 for the whole picture.
+        whole: all frames of each track, which clips may show; by default those of ``tracks``.
         looked_at: time that people looked at.
         splits: rows of ``schema.splits.Splits`` of this video. Rows of split ``gap`` are left out.
     """
     parts = splits[splits["split"].isin(USED)].sort_values("start_frame")
     for track, frames in sorted(tracks.items()):
+        own_runs = np.array(runs(frames if whole is None else whole[track])).reshape(-1, 2)
         for run in runs(frames):
+            start, stop = own_runs[np.searchsorted(own_runs[:, 0], run[0], side="right") - 1].tolist()
             row: Any
             for row in parts.itertuples(index=False):
-                context = common(run, (int(row.start_frame), int(row.stop_frame)))
+                context = common((start, stop), (int(row.start_frame), int(row.stop_frame)))
                 for seen in sorted(looked_at):
-                    inside = common(context, seen)
+                    inside = common(common(context, seen), run)
                     if inside[0] < inside[1]:
                         yield Stretch(video_id, track, subject, str(row.split), str(row.group), inside, context)
 

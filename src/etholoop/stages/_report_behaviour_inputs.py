@@ -74,6 +74,6 @@ class Behaviour:
     def subjects(self) -> dict[tuple[str, int], str]:
         """Name of each labelled animal by video and track."""
         rows = table_or_empty(self.project / f"{DATASET}/stretches.parquet", Stretches)
-        return {
-            (str(video), int(track)): str(who) for video, track, who in zip(rows["video_id"], rows["track"], rows["subject"], strict=True)
-        }
+        # a track that changed animals between two labelled frames has several
+        names = rows.groupby(["video_id", "track"])["subject"].agg(lambda own: ", ".join(sorted(set(own))))
+        return {(str(video), int(track)): str(who) for (video, track), who in names.items()}

@@ -25,7 +25,7 @@ from etholoop.schema.behaviour import FrameLabels, Stretches
 from etholoop.schema.scores import WHOLE_VIDEO
 from etholoop.schema.splits import Splits
 from etholoop.schema.tracks import TrackNames, Tracks
-from etholoop.stages._animal_pictures import by_track, frames_of_whole
+from etholoop.stages._animal_pictures import frames_of_whole
 from etholoop.stages._sources import project_sources
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def find(project: Project, params: Params, behaviours: tuple[str, ...]) -> Found
         subjects = {str(subject): _intervals(part) for subject, part in rows.groupby("subject", sort=True)}
         for subject, frames_of in finder.tracks_of(str(video_id), subjects, found).items():
             mine = bouts[(bouts["video_id"] == video_id) & (bouts["subject"] == subject)]
-            for stretch in stretches(str(video_id), subject, frames_of, subjects[subject], own):
+            whole = finder.whole(str(video_id), frames_of)
+            for stretch in stretches(str(video_id), subject, frames_of, subjects[subject], own, whole=whole):
                 found.stretches.append(stretch)
                 found.labels.append(marks(stretch, mine, behaviours))
     return found
@@ -112,8 +113,14 @@ class Finder:
         names, boxes = (table[table["video_id"] == video_id] for table in (self.names, self.boxes))
         matched = match(subjects, rows, names, boxes)
         found.dropped += [{"video_id": video_id, "subject": subject, "reason": why} for subject, why in matched.reasons.items()]
-        frames = {track: np.sort(part["frame"].to_numpy(np.int64)) for track, part in by_track(rows).items()}
-        return {subject: {track: frames[track] for track in tracks} for subject, tracks in matched.tracks.items()}
+        return matched.tracks
+
+    def whole(self, video_id: str, frames_of: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """All frames of some tracks."""
+        rows = self.tracks.get(video_id)
+        if rows is None or WHOLE_VIDEO in frames_of:
+            return frames_of
+        return {track: np.sort(rows.loc[rows["track"] == track, "frame"].to_numpy(np.int64)) for track in frames_of}
 
     def _is_whole(self, n_subjects: int, no_tracks: bool) -> bool:
         wanted = self.params.whole_video

@@ -11,6 +11,9 @@ import numpy as np
 BOX = slice(0, 4)
 SIZE = 4
 POINTS = 5
+JITTER = 0.02
+"""Standard deviation of spoiled keypoints, in body sizes."""
+
 SEEN = 0.05
 """Keypoints less sure than this are not there."""
 
@@ -55,6 +58,44 @@ def placed(clips: np.ndarray) -> Placed:
     centre = points.mean(axis=-2) if points.shape[-2] else middle
     size = np.maximum(clips[:, :, 0, SIZE].astype(np.float64), 1.0)
     return Placed(centre, points, seen, box[..., 2:] - box[..., :2], size)
+
+
+def spoiled(clips: np.ndarray, rng: np.random.Generator, ends: tuple[int, int], share: float) -> np.ndarray:
+    """The same bodies seen by a worse pose model: clips in which, for some moments, both ends are exchanged or a keypoint is not seen.
+
+    A pose model knows the frames that it learnt from best; behaviour that is learnt from these alone is thrown by its errors elsewhere.
+
+    Args:
+        clips: (n, t, 1 + M, 5 + 3 K).
+        ends: the keypoints that are taken for each other; negative for none.
+        share: of the clips in which each of the errors occurs.
+    """
+    found = clips.copy()
+    n, t, k = len(clips), clips.shape[1], n_keypoints(clips)
+    points = found[..., POINTS:].reshape(*found.shape[:-1], k, 3)
+    points[..., :2] += rng.normal(0, JITTER, points[..., :2].shape) * found[..., SIZE, None, None]
+    for number in range(n):
+        for body in range(points.shape[2]):
+            if ends[0] >= 0 and rng.random() < share:
+                part = _some(rng, t)
+                points[number, part, body] = points[number, part, body][:, _exchanged(k, ends)]
+            if k and rng.random() < share:
+                points[number, _some(rng, t), body, rng.integers(k)] = np.nan
+    found[..., POINTS:] = points.reshape(*found.shape[:-1], 3 * k)
+    return found
+
+
+def _some(rng: np.random.Generator, t: int) -> slice:
+    """Up to half of the moments, in a row."""
+    length = int(rng.integers(1, max(2, t // 2)))
+    start = int(rng.integers(0, t - length + 1))
+    return slice(start, start + length)
+
+
+def _exchanged(k: int, ends: tuple[int, int]) -> list[int]:
+    order = list(range(k))
+    order[ends[0]], order[ends[1]] = ends[1], ends[0]
+    return order
 
 
 def _filled(away: np.ndarray) -> np.ndarray:

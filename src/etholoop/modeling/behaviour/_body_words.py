@@ -5,7 +5,7 @@ another (MARS, Segalin et al. 2021; JAABA, Kabra et al. 2013), windows of severa
 shortly before is what following looks like, whatever the distance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -54,10 +54,27 @@ def learn_axis(clips: np.ndarray) -> Axis:
 
 def words_of(clips: np.ndarray, axis: Axis) -> np.ndarray:
     """Values (n, t, D) float32 of clips of bodies; D depends on the number of keypoints alone, not on the number of others."""
-    bodies = placed(clips)
+    bodies = untwisted(placed(clips), axis)
     heading = _heading(bodies, axis)
     words = [*_posture(bodies, heading, axis), *_movement(bodies, heading), *_others(bodies, heading, axis)]
     return np.nan_to_num(np.stack(words, axis=-1)).astype(np.float32)
+
+
+def untwisted(bodies: Placed, axis: Axis) -> Placed:
+    """Bodies whose front and rear were taken for each other in some moments of the clip, put right.
+
+    An animal does not turn by more than a quarter from one moment to the next; what most moments of a clip say is taken to be right.
+    """
+    if axis.front < 0:
+        return bodies
+    steps = np.diff(np.nan_to_num(_heading(bodies, axis)), axis=1)
+    odd = np.cumsum(np.round(np.abs(steps) / np.pi), axis=1) % 2 == 1
+    wrong = np.concatenate([np.zeros_like(odd[:, :1]), odd], axis=1)
+    wrong ^= (wrong.mean(axis=1) > 0.5)[:, None]
+    points = bodies.points.copy()
+    for one, other in ((axis.front, axis.rear), (axis.rear, axis.front)):
+        points[wrong, one] = bodies.points[wrong, other]
+    return replace(bodies, points=points)
 
 
 def _heading(bodies: Placed, axis: Axis) -> np.ndarray:

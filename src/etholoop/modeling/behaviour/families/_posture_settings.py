@@ -20,7 +20,9 @@ class Params(Section):
     balance: float = Field(0.5, ge=0, le=1, description="1 = every behaviour weighs the same, 0 = as often as it is labelled")
     per_bout: int = Field(20, ge=1, description="frames of each bout that are learnt from, evenly over it")
     max_frames: int = Field(20_000, ge=100, description="frames that are learnt from, over all")
-    mirror: bool = Field(True, description="learn from mirrored animals too: no behaviour has a side")
+    twins: float = Field(
+        0.3, ge=0, le=1, description="a second example of each frame, mirrored, with this share of errors of keypoints added; 0 = none"
+    )
     edge_frames: int = Field(0, ge=0, description="labels so near to the begin or end of a bout teach nothing")
 
     @model_validator(mode="after")

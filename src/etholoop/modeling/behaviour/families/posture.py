@@ -15,7 +15,7 @@ import torch
 
 from etholoop.core.bouts import MULTICLASS, MULTILABEL
 from etholoop.errors import EthoLoopError
-from etholoop.modeling.behaviour._bodies import mirrored, present
+from etholoop.modeling.behaviour._bodies import mirrored, present, spoiled
 from etholoop.modeling.behaviour._body_words import Axis, learn_axis, words_of
 from etholoop.modeling.behaviour._grouped_classifier import Grouped, arrays_of, fit_grouped, from_arrays
 from etholoop.modeling.behaviour._linear_model import NEVER
@@ -109,9 +109,10 @@ def train(
     if progress:
         progress(1, 3, {})
     rows, groups = _rows(train_set, frames, offsets, rule), _groups(train_set, frames)
-    if params.mirror:
-        twins = _rows(train_set, frames, offsets, rule, task.mirror)
-        rows, labels, groups = np.concatenate([rows, twins]), np.tile(labels, (2, 1)), np.tile(groups, 2)
+    if params.twins:
+        twin = Twin(task.mirror, params.twins, np.random.default_rng(seed))
+        rows = np.concatenate([rows, _rows(train_set, frames, offsets, rule, twin)])
+        labels, groups = np.tile(labels, (2, 1)), np.tile(groups, 2)
     if progress:
         progress(2, 3, {})
     make = partial(_candidates, balance=params.balance, n_trees=params.trees, seed=seed)
@@ -149,11 +150,21 @@ def _clips(strip: Strip, frames: np.ndarray, offsets: np.ndarray) -> Iterator[np
         yield np.asarray(strip.images[places])
 
 
-def _rows(
-    strips: Sequence[Strip], frames: Sequence[np.ndarray], offsets: np.ndarray, rule: Rule, mirror: tuple[int, ...] | None = None
-) -> np.ndarray:
+@dataclass(frozen=True)
+class Twin:
+    """How a second example is made of each: in a mirror, and seen by a worse pose model (:func:`spoiled`)."""
+
+    mirror: tuple[int, ...]
+    share: float
+    rng: np.random.Generator
+
+    def of(self, clips: np.ndarray, axis: Axis) -> np.ndarray:
+        return spoiled(mirrored(clips, self.mirror), self.rng, (axis.front, axis.rear), self.share)
+
+
+def _rows(strips: Sequence[Strip], frames: Sequence[np.ndarray], offsets: np.ndarray, rule: Rule, twin: Twin | None = None) -> np.ndarray:
     every = (clips for strip, own in zip(strips, frames, strict=True) for clips in _clips(strip, own, offsets))
-    return np.concatenate([rule.rows(clips if mirror is None else mirrored(clips, mirror)) for clips in every])
+    return np.concatenate([rule.rows(clips if twin is None else twin.of(clips, rule.axis)) for clips in every])
 
 
 def _content(grouped: Grouped, rule: Rule, task: Task, params: Params) -> dict[str, Any]:
