@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,8 @@ def match(subjects: Iterable[str], tracks: pd.DataFrame, names: pd.DataFrame, bo
         names: rows of ``schema.tracks.TrackNames`` of this video.
         boxes: rows of ``schema.annotations.Boxes`` of this video.
     """
-    whole = {int(track): np.sort(rows["frame"].to_numpy(np.int64)) for track, rows in tracks.groupby("track")}
+    by_track: dict[Any, pd.DataFrame] = dict(iter(tracks.groupby("track")))
+    whole = {int(track): np.sort(rows["frame"].to_numpy(np.int64)) for track, rows in by_track.items()}
     by_name = {name: {track: whole[track] for track in own if track in whole} for name, own in _called(names).items()}
     called = by_name or _told(whole, tracks, boxes)
     matched = Matched()
@@ -88,7 +90,8 @@ def _votes(tracks: pd.DataFrame, boxes: pd.DataFrame) -> dict[int, dict[int, str
     """Identity of the labelled box on each track, by frame."""
     votes: dict[int, dict[int, str]] = defaultdict(dict)
     at = dict(iter(tracks.groupby("frame")))
-    for frame, rows in boxes[boxes["identity"].notna()].groupby("frame"):
+    labelled: dict[Any, pd.DataFrame] = dict(iter(boxes[boxes["identity"].notna()].groupby("frame")))
+    for frame, rows in labelled.items():
         own = at.get(frame)
         if own is None:
             continue

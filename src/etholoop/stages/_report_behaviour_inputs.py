@@ -75,5 +75,7 @@ class Behaviour:
         """Name of each labelled animal by video and track."""
         rows = table_or_empty(self.project / f"{DATASET}/stretches.parquet", Stretches)
         # a track that changed animals between two labelled frames has several
-        names = rows.groupby(["video_id", "track"])["subject"].agg(lambda own: ", ".join(sorted(set(own))))
-        return {(str(video), int(track)): str(who) for (video, track), who in names.items()}
+        names: dict[tuple[str, int], set[str]] = {}
+        for video, track, who in zip(rows["video_id"], rows["track"], rows["subject"], strict=True):
+            names.setdefault((str(video), int(track)), set()).add(str(who))
+        return {place: ", ".join(sorted(own)) for place, own in names.items()}
