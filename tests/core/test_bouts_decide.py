@@ -231,3 +231,31 @@ def test_lines_by_animal_with_truth_only_where_people_looked() -> None:
 def test_a_moving_mean_stays_between_the_extremes(scores: np.ndarray, n: int) -> None:
     after = smoothed(scores, n)
     assert after.shape == scores.shape and after.min() >= scores.min() - 1e-9 and after.max() <= scores.max() + 1e-9
+
+
+def test_frames_are_trusted_as_far_as_validation_frames_say() -> None:
+    """Scores that stay mildly wrong for a while: trusted in full they add up to a bout, trusted less they do not."""
+    rng = np.random.default_rng(0)
+    lines, labels = [], []
+    for _ in range(12):
+        truth = np.zeros((400, 1), np.int8)
+        truth[100:160] = 1
+        scores = np.full((400, 1), 0.02)
+        scores[100:160] = 0.9
+        at = int(rng.integers(200, 320))
+        scores[at : at + 70] = 0.35  # for a while it looks like it, a little
+        lines.append((scores, truth))
+        labels.append(truth)
+    fitted = fit(Wish(calibration="none"), ["follow"], [(0,)], MULTILABEL, val=lines, labels=labels)
+    plain = fit(Wish(calibration="none", emission_weight=1.0), ["follow"], [(0,)], MULTILABEL, val=lines, labels=labels)
+    scores, truth = lines[0]
+    assert plain.rule.emission_weights == (1.0,) and fitted.rule.emission_weights[0] < 1
+    assert (decide(scores, plain.rule).happens[:, 0] & (truth[:, 0] == 0)).sum() >= 40
+    assert (decide(scores, fitted.rule).happens[:, 0] & (truth[:, 0] == 0)).sum() == 0
+    assert decide(scores, fitted.rule).happens[100:160, 0].all()
+
+
+def test_without_validation_labels_frames_are_trusted_in_full() -> None:
+    truth = np.zeros((50, 1), np.int8)
+    truth[10:20] = 1
+    assert fit(Wish(calibration="none"), ["a"], [(0,)], MULTILABEL, val=[], labels=[truth]).rule.emission_weights == (1.0,)

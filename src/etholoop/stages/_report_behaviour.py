@@ -206,8 +206,8 @@ def rule_words(rules: Mapping[str, Any]) -> list[str]:
         words.append(f"Scores are means over {rules['smooth_frames']} frames.")
     if rules["unsure_below"] > 0:
         words.append(f"Nothing is said where the most probable is less probable than {rules['unsure_below']:g}.")
-    if rules["emission_weight"] < 1:
-        words.append(f"Single frames are trusted by {rules['emission_weight']:g}.")
+    trusted = zip(rules["groups"], rules["emission_weights"], strict=False)
+    words += [f"For {', '.join(group)} single frames are trusted by {weight:g}." for group, weight in trusted if weight < 1]
     if rules["deepethogram_lengths"]:
         words.append("Short bouts are removed as DeepEthogram does it.")
     return words

@@ -43,7 +43,9 @@ class Params(Section):
     min_share: float | None = Field(None, gt=0, le=1, description="the learnt shortest bout is this share of the percentile")
     max_gap: int = Field(0, ge=0, description="gaps of at most so many frames inside a bout are closed")
     unsure_below: float = Field(0.0, ge=0, le=1, description="nothing is said where what would be said is less probable than this")
-    emission_weight: float = Field(1.0, gt=0, le=1, description="below 1 the Markov model trusts single frames less")
+    emission_weight: float | None = Field(
+        None, gt=0, le=1, description="below 1 the Markov model trusts single frames less; null = what is best on val, for each group"
+    )
     pseudo: float = Field(1.0, gt=0, description="a priori counts of transitions that labels may not show")
 
     def wish(self) -> Wish:

@@ -18,7 +18,7 @@ class Rule:
     """All that turns scores into bouts.
 
     ``groups``: columns that exclude each other, each behaviour in exactly one group. ``thresholds``, ``min_frames`` and ``max_gaps`` have
-    one value for each behaviour, ``chains`` one for each group (only for method ``hmm``).
+    one value for each behaviour, ``chains`` and ``emission_weights`` one for each group (only for method ``hmm``).
     """
 
     behaviours: tuple[str, ...]
@@ -29,7 +29,7 @@ class Rule:
     smooth_frames: int = 1
     thresholds: tuple[float, ...] = ()
     chains: tuple[Chain, ...] = ()
-    emission_weight: float = 1.0
+    emission_weights: tuple[float, ...] = ()
     min_frames: tuple[int, ...] = ()
     max_gaps: tuple[int, ...] = ()
     deepethogram_lengths: bool = False
@@ -77,7 +77,7 @@ def _group(scores: np.ndarray, rule: Rule, number: int, columns: list[int]) -> t
     """Flags (n, G) of one group, and how probable (n,) what they say is."""
     probabilities = state_probabilities(scores, rule.head)
     if rule.method == "hmm":
-        log_emission = emissions(probabilities, rule.chains[number], rule.emission_weight)
+        log_emission = emissions(probabilities, rule.chains[number], rule.emission_weights[number] if rule.emission_weights else 1.0)
         states = viterbi(log_emission, rule.chains[number])
         if rule.unsure_below:
             probabilities = posterior(log_emission, rule.chains[number])
