@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
         **{"epochs": 6, "epoch_steps": 14, "batch": 8, "lr": 0.005, "threads": 1, "patience": None},
     },
     "motion": {"n_pictures": 5, "lengths": [3, 5], "crop_px": 32},
-    "posture": {"n_frames": 5, "lengths": [3, 5], "trees": 20},
+    "posture": {"n_frames": 5, "lengths": [3, 5], "rounds": 30, "rate": 0.2, "smallest": 3},
 }
 """Settings with which a family learns to tell a still blot from one that blinks, in seconds."""
 

@@ -11,6 +11,7 @@ runtime.prepare()
 
 from etholoop.modeling.behaviour._bodies import mirrored, placed, present, spoiled  # noqa: E402 - the runtime comes first
 from etholoop.modeling.behaviour._body_words import FAR, Axis, learn_axis, untwisted, words_of  # noqa: E402
+from etholoop.modeling.behaviour._boosted_model import Boosting, fit_boosted  # noqa: E402
 from etholoop.modeling.behaviour._grouped_classifier import arrays_of, fit_grouped, from_arrays, groups_of  # noqa: E402
 from etholoop.modeling.behaviour._shared import Task  # noqa: E402
 from etholoop.modeling.behaviour.families import posture  # noqa: E402
@@ -161,7 +162,7 @@ def test_exclusive_behaviours_share_one_probability_and_survive_storage() -> Non
     task = Task(("a", "b", "c"), ("g", "g", None))
 
     def make(head: str) -> dict[str, posture.Make]:
-        return posture._candidates(head, balance=0.5, n_trees=20, seed=0)
+        return posture._candidates(head, boosting=Boosting(40, 0.1, 8, 5), seed=0)
 
     grouped, losses = fit_grouped(rows, labels, np.arange(300) // 30, task, make, n_folds=3)
     scores = grouped.probabilities(rows)
@@ -170,3 +171,36 @@ def test_exclusive_behaviours_share_one_probability_and_survive_storage() -> Non
     assert ((scores > 0.5) == labels.astype(bool)).mean() > 0.97
     again = from_arrays(*arrays_of(grouped))
     assert (again.probabilities(rows) == scores).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_boosted_trees_say_what_scikit_learn_says(n_classes: int) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(400, 6)).astype(np.float32)
+    classes = np.digitize(rows[:, 0] + rows[:, 1] ** 2, np.linspace(0, 1.5, n_classes - 1))
+    ours = fit_boosted(rows, np.eye(n_classes, dtype=np.int8)[classes], "multiclass", boosting=Boosting(25, 0.1, 8, 10), seed=3, never=-30)
+    settings = {
+        "max_iter": 25,
+        "learning_rate": 0.1,
+        "max_leaf_nodes": 8,
+        "min_samples_leaf": 10,
+        "l2_regularization": 5.0,
+        "max_features": 0.1,
+    }
+    theirs = HistGradientBoostingClassifier(**settings, early_stopping=False, random_state=3).fit(rows, classes)
+    logits = ours.logits(rows)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    assert shares / shares.sum(axis=1, keepdims=True) == pytest.approx(theirs.predict_proba(rows), abs=1e-6)
+    again = type(ours).of_arrays(ours.arrays(), "multiclass")
+    assert (again.logits(rows) == logits).all() and ours.known.all()
+
+
+def test_boosted_trees_never_say_what_they_never_saw() -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    targets = np.zeros((60, 3), np.int8)
+    targets[:, 0], targets[30:, 1] = 1, 1
+    found = fit_boosted(rows, targets, "multilabel", boosting=Boosting(5, 0.1, 4, 5), seed=0, never=-30)
+    assert found.known.tolist() == [True, True, False]
+    assert (found.logits(rows)[:, 0] == 30).all() and (found.logits(rows)[:, 2] == -30).all()

@@ -396,7 +396,9 @@ def test_the_whole_way_learns_what_squares_do(tmp_path: Path) -> None:
 
 # --- a family that looks at no pictures --------------------------------------------------------------------------------------------
 
-POSTURE = behaviour_train.Params(families=("posture",), settings={"posture": {"n_frames": 13, "lengths": [5, 13], "trees": 20}})
+POSTURE = behaviour_train.Params(
+    families=("posture",), settings={"posture": {"n_frames": 13, "lengths": [5, 13], "rounds": 30, "rate": 0.2, "smallest": 3}}
+)
 
 
 @pytest.fixture(scope="module")

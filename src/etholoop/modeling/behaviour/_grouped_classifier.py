@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from etholoop.core.bouts import MULTICLASS, MULTILABEL
+from etholoop.modeling.behaviour._boosted_model import Boosted
 from etholoop.modeling.behaviour._motion_classifier import Classifier, Examples, Make, choose
 from etholoop.modeling.behaviour._shared import Task
-from etholoop.modeling.behaviour._trees_model import Trees
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def fit_grouped(
 
     Args:
         groups: (n,) what is held out together.
-        make: candidates for a head, multiclass or multilabel.
+        make: candidates for a head, multiclass or multilabel; without cross-validation one of them.
+        n_folds: of the cross-validation that chooses among candidates and says how sure they may be; 0 = none.
     """
     parts, losses = [], {}
     for columns in groups_of(task, labels):
@@ -71,14 +72,19 @@ def fit_grouped(
         none = several and bool((own[known] == 0).all(axis=1).any())
         targets = np.column_stack([own, (own == 0).all(axis=1)]).astype(np.int8) if none else own
         head = MULTICLASS if several else MULTILABEL
-        chosen = choose(Examples(rows[known], targets[known], groups[known]), head, make(head), n_folds=n_folds)
-        parts.append(Part(columns, none, chosen.classifier))
-        losses[" or ".join(task.behaviours[column] for column in columns)] = chosen.losses[chosen.name]
+        name = " or ".join(task.behaviours[column] for column in columns)
+        if n_folds > 1:
+            chosen = choose(Examples(rows[known], targets[known], groups[known]), head, make(head), n_folds=n_folds)
+            classifier, losses[name] = chosen.classifier, chosen.losses[chosen.name]
+        else:
+            (fit,) = make(head).values()
+            classifier = Classifier(fit(rows[known], targets[known]), 1.0, head)
+        parts.append(Part(columns, none, classifier))
     return Grouped(tuple(parts)), losses
 
 
 def arrays_of(grouped: Grouped) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """What is stored: plain values of each part, and arrays by ``part.name``. Parts are trees."""
+    """What is stored: plain values of each part, and arrays by ``part.name``. Parts are boosted trees."""
     about: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for number, part in enumerate(grouped.parts):
@@ -94,6 +100,6 @@ def from_arrays(about: Sequence[dict[str, Any]], arrays: dict[str, np.ndarray]) 
     for number, part in enumerate(about):
         start = f"{number}/"
         own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-        classifier = Classifier(Trees.of_arrays(own, part["head"]), part["temperature"], part["head"])
+        classifier = Classifier(Boosted.of_arrays(own, part["head"]), part["temperature"], part["head"])
         parts.append(Part(tuple(part["columns"]), part["none"], classifier))
     return Grouped(tuple(parts))

@@ -10,10 +10,11 @@ from scipy.special import expit, log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
 from etholoop.core.bouts import MULTICLASS
+from etholoop.modeling.behaviour._boosted_model import Boosted
 from etholoop.modeling.behaviour._linear_model import NEVER, Linear, fit_linear
 from etholoop.modeling.behaviour._trees_model import Trees, fit_trees
 
-Model = Linear | Trees
+Model = Linear | Trees | Boosted
 Make = Callable[[np.ndarray, np.ndarray], Model]
 """From rows (n, F) and targets (n, C) to a classifier."""
 

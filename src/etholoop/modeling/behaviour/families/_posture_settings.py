@@ -15,9 +15,13 @@ class Params(Section):
     every: int = Field(1, ge=1, description="frames from one moment of a clip to the next")
     n_frames: int = Field(41, ge=5, description="moments of a clip, an odd number")
     lengths: tuple[int, ...] = Field((5, 15, 41), min_length=1, description="moments in each length of time that is looked at, odd numbers")
-    trees: int = Field(100, ge=1, description="trees of each forest")
-    folds: int = Field(3, ge=2, description="parts of the training data in the cross-validation that says how sure the trees may be")
-    balance: float = Field(0.5, ge=0, le=1, description="1 = every behaviour weighs the same, 0 = as often as it is labelled")
+    rounds: int = Field(100, ge=1, description="trees one after the other, each mends what is left wrong")
+    rate: float = Field(0.1, gt=0, le=1, description="how much of what it would like to change each tree may change")
+    leaves: int = Field(15, ge=2, description="leaves of a tree at most")
+    smallest: int = Field(40, ge=1, description="examples in a leaf at least")
+    folds: int = Field(
+        0, ge=0, description="parts of the training data in a cross-validation that says how sure the trees may be; 0 = left to stage bouts"
+    )
     per_bout: int = Field(20, ge=1, description="frames of each bout that are learnt from, evenly over it")
     max_frames: int = Field(20_000, ge=100, description="frames that are learnt from, over all")
     twins: float = Field(

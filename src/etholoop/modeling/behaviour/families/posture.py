@@ -1,4 +1,4 @@
-"""Family posture: behaviour from keypoints and boxes of the tracked animals, and trees. It looks at no pictures, so it is quick.
+"""Family posture: behaviour from keypoints and boxes of the tracked animals, and boosted trees. It looks at no pictures, so it is quick.
 
 For projects with a pose model and tracks. What an animal does with others, such as following, it sees best: it knows where they all are.
 """
@@ -17,13 +17,13 @@ from etholoop.core.bouts import MULTICLASS, MULTILABEL
 from etholoop.errors import EthoLoopError
 from etholoop.modeling.behaviour._bodies import mirrored, present, spoiled
 from etholoop.modeling.behaviour._body_words import Axis, learn_axis, words_of
+from etholoop.modeling.behaviour._boosted_model import Boosting, fit_boosted
 from etholoop.modeling.behaviour._grouped_classifier import Grouped, arrays_of, fit_grouped, from_arrays
 from etholoop.modeling.behaviour._linear_model import NEVER
 from etholoop.modeling.behaviour._motion_classifier import Make
 from etholoop.modeling.behaviour._motion_examples import chosen_frames, groups_of_strips
 from etholoop.modeling.behaviour._shared import BODIES, Init, Strip, Task, Trained, View
 from etholoop.modeling.behaviour._training import FIGURES, clip_figures
-from etholoop.modeling.behaviour._trees_model import fit_trees
 from etholoop.modeling.behaviour.families._posture_settings import Params
 from etholoop.modeling.records import Progress
 from etholoop.modeling.refiners import _weights
@@ -115,7 +115,8 @@ def train(
         labels, groups = np.tile(labels, (2, 1)), np.tile(groups, 2)
     if progress:
         progress(2, 3, {})
-    make = partial(_candidates, balance=params.balance, n_trees=params.trees, seed=seed)
+    boosting = Boosting(params.rounds, params.rate, params.leaves, params.smallest)
+    make = partial(_candidates, boosting=boosting, seed=seed)
     grouped, losses = fit_grouped(rows, labels, groups, task, make, n_folds=params.folds)
     if progress:
         progress(3, 3, {})
@@ -124,8 +125,8 @@ def train(
     return _result(Fitted(grouped, rule, losses, labels, offsets), task, val_set)
 
 
-def _candidates(head: str, *, balance: float, n_trees: int, seed: int) -> dict[str, Make]:
-    return {"trees": partial(fit_trees, head=head, balance=balance, n_trees=n_trees, seed=seed, never=NEVER)}
+def _candidates(head: str, *, boosting: Boosting, seed: int) -> dict[str, Make]:
+    return {"boosted": partial(fit_boosted, head=head, boosting=boosting, seed=seed, never=NEVER)}
 
 
 def _axis(strips: Sequence[Strip], frames: Sequence[np.ndarray], offsets: np.ndarray) -> Axis:
