@@ -97,7 +97,7 @@ def fit_boosted(rows: np.ndarray, targets: np.ndarray, head: str, *, boosting: B
     return Boosted(tuple(forests), base, fixed, head)
 
 
-def _sums(rows: np.ndarray, classes: np.ndarray, boosting: Boosting, seed: int) -> list[tuple[Forest | None, float]]:
+def _sums(rows: np.ndarray, classes: np.ndarray, boosting: Boosting, seed: int) -> list[tuple[Forest, float]]:
     """The sum of trees and its start for each class that occurs, ascending; of two classes the first has none, its logit is 0."""
     # imported here: in use no scikit-learn is needed
     from sklearn.ensemble import HistGradientBoostingClassifier
