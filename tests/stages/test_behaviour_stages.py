@@ -478,3 +478,15 @@ def test_a_family_that_measures_its_pictures_adapts_its_stride_too(tmp_path: Pat
     behaviour_predict.run(project, behaviour_predict.Params(stride="auto", agreement=0.9))
     about = loaded(project, "data/scores/families.json")["families"]["motion"]
     assert about["auto_agreement"] >= 0.9 and about["frames"] == 2 * 2 * world.N_FRAMES
+
+
+def test_posture_learns_from_boxes_where_there_are_no_keypoints(tmp_path: Path) -> None:
+    project = world.new_project(tmp_path, splits={"a": "train", "b": "train", "d": "test"})
+    world.write_keypoints(project, [], 0)
+    for skeleton in (world.SKELETON, "name: squares\nspecies: [square]\nkeypoints: []\n"):  # never detected, and none wanted
+        project.skeleton.write_text(skeleton)
+        behaviour_dataset.run(project, behaviour_dataset.Params())
+        behaviour_train.run(project, POSTURE)
+        behaviour_predict.run(project, behaviour_predict.Params(stride=4))
+        assert loaded(project, "models/behaviour/families.json")["families"]["posture"]["trained"]
+        assert np.isfinite(world.read(project, "data/scores/posture/scores.parquet").filter(like="p_").to_numpy(float)).all()

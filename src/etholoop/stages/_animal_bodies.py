@@ -77,7 +77,7 @@ def _by_detection(keypoints: pd.DataFrame, names: Sequence[str]) -> tuple[pd.Mul
     number, index = pairs.factorize()
     points = np.full((len(index), len(names), 3), np.nan, np.float32)
     points[number, place[place >= 0]] = own[["x", "y", "confidence"]].to_numpy(np.float32)
-    return pd.MultiIndex.from_tuples(list(index), names=["frame", "instance"]), points.reshape(len(index), -1)
+    return pd.MultiIndex.from_tuples(list(index), names=["frame", "instance"]), points.reshape(len(index), 3 * len(names))
 
 
 def bodies_of_video(project: Project, video_id: str, names: Sequence[str], frames: tuple[int, int] | None = None) -> VideoBodies:

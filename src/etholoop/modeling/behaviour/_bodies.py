@@ -115,5 +115,5 @@ def mirrored(clips: np.ndarray, mirror: tuple[int, ...]) -> np.ndarray:
     found[..., 0], found[..., 2] = -clips[..., 2], -clips[..., 0]
     points = found[..., POINTS:].reshape(*found.shape[:-1], n_keypoints(found), 3)
     points[..., 0] *= -1
-    found[..., POINTS:] = points[..., list(mirror), :].reshape(*found.shape[:-1], -1)
+    found[..., POINTS:] = points[..., list(mirror), :].reshape(*found.shape[:-1], 3 * len(mirror))
     return found
