@@ -18,7 +18,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from etholoop.errors import EthoLoopError, FaultsError  # noqa: E402
 from etholoop.modeling.records import LabelledImage, TrainResult  # noqa: E402
-from etholoop.modeling.refiners import _crops, _readout, heatmap, identity, settings_of  # noqa: E402
+from etholoop.modeling.refiners import _crops, _instances, _readout, heatmap, identity, settings_of  # noqa: E402
 from etholoop.modeling.refiners._crops import View, Window  # noqa: E402
 from etholoop.modeling.refiners._network import STRIDE, new_network  # noqa: E402
 from etholoop.schema.skeleton import skeleton_from  # noqa: E402
@@ -249,6 +249,24 @@ def test_few_labels_end_a_training_early(tmp_path: Path, four: list[LabelledImag
     assert len(result.curves) == n_epochs
     assert result.metrics["steps"] == 2 * n_epochs
     assert result.curves[-1]["lr"] < 0.002 * 0.6  # it has fallen by then
+
+
+def test_half_precision_gives_other_weights_the_same_each_time(tmp_path: Path, four: list[LabelledImage], short: Path) -> None:
+    half = train(tmp_path / "a", four, precision="bfloat16")
+    assert half != short.read_bytes()
+    assert train(tmp_path / "b", four, precision="bfloat16") == half
+    exact, rounded = (fit(tmp_path / name, four, precision=name).metrics["loss"] for name in ("float32", "bfloat16"))
+    assert rounded == pytest.approx(exact, rel=0.02) and rounded != exact
+
+
+def test_pictures_beyond_the_room_are_read_each_time(tmp_path: Path, four: list[LabelledImage]) -> None:
+    instances = _instances.instances_of(four, heatmap.Params(**TINY), tmp_path)
+    sizes = [instance.patch().image.nbytes for instance in instances]
+    patches = _instances.Patches(limit=sizes[0] + sizes[1])
+    first = [patches.of(instance) for instance in instances]
+    again = [patches.of(instance) for instance in instances]
+    assert [one is two for one, two in zip(first, again, strict=True)] == [True, True, False, False]
+    assert all(np.array_equal(patch.image, instance.patch().image) for patch, instance in zip(again, instances, strict=True))
 
 
 def test_a_killed_training_comes_to_the_same_end(tmp_path: Path, four: list[LabelledImage], short: Path) -> None:

@@ -101,6 +101,17 @@ def test_same_seed_same_bytes_whatever_the_folder_and_another_seed_differs(
     assert (tmp_path / "seed.pt").read_bytes() != out.read_bytes()
 
 
+@pytest.mark.slow
+def test_half_precision_gives_other_weights_the_same_each_time(trained: tuple[Path, TrainResult], small: Path, tmp_path: Path) -> None:
+    out, full = trained
+    result = train(small, tmp_path / "one/half.pt", precision="bfloat16")
+    train(small, tmp_path / "two/half.pt", precision="bfloat16")
+    assert (tmp_path / "one/half.pt").read_bytes() == (tmp_path / "two/half.pt").read_bytes() != out.read_bytes()
+    for rounded, exact in zip(result.curves, full.curves, strict=True):
+        assert rounded["train_box_loss"] == pytest.approx(exact["train_box_loss"], rel=0.05)
+        assert rounded["train_box_loss"] != exact["train_box_loss"]
+
+
 def test_the_checkpoint_names_no_path_date_or_host(trained: tuple[Path, TrainResult], small: Path) -> None:
     content = trained[0].read_bytes()
     for word in (str(small), str(trained[0].parent), "site-packages", os.uname().nodename + "\n", "scratch"):

@@ -43,7 +43,8 @@ def run_stage(name: str, project: "Project") -> None:
 
     runtime.prepare(project.root)
     module = registry.load("etholoop.stages", name)
+    from etholoop.services.dvc_beside import noted
     from etholoop.stages._map import keep_engines
 
-    with keep_engines():
+    with noted(name), keep_engines():
         module.run(project, parameters.load(project.params, name, module.Params))

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,12 @@ import yaml
 
 from etholoop import _warm
 from etholoop.errors import EthoLoopError
+from etholoop.params import read_yaml
 from etholoop.project import Project
-from etholoop.services import process
+from etholoop.services import dvc_beside, dvc_plan, process
+
+TRAININGS = ("pose_train", "refine_train")
+"""They do not need each other."""
 
 SETTINGS = "[core]\n    analytics = false\n    check_update = false\n    autostage = true\n"
 
@@ -89,9 +95,23 @@ def repro(project: Project, targets: list[str]) -> None:
         EthoLoopError: a stage failed; what it said stands above.
     """
     with _warm.helpers():
-        status = process.stream(["dvc", "repro", *targets], project.root)
+        pair = _beside_each_other(project, targets)
+        status = dvc_beside.repro(project, *pair) if pair else 0
+        status = status or process.stream(["dvc", "repro", *targets], project.root)
     if status != 0:
         raise EthoLoopError("dvc repro stopped: the stage named above failed and said why. Nothing after it has been run.")
+
+
+def _beside_each_other(project: Project, targets: list[str]) -> tuple[str, str] | None:
+    """The two trainings, where each says how many threads it takes and the processor has as many.
+
+    Without such a number a training takes all cores, and two of them would be in each other's way.
+    """
+    sections, stages = read_yaml(project.params), read_yaml(project / "dvc.yaml")["stages"]
+    if not hasattr(os, "sched_getaffinity") or not set(TRAININGS) <= dvc_plan.needed(stages, targets or stages):
+        return None
+    threads = [((sections.get(name) or {}).get("settings") or {}).get("threads") or math.inf for name in TRAININGS]
+    return TRAININGS if sum(threads) <= len(os.sched_getaffinity(0)) else None
 
 
 def status(project: Project) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def plan(status: Status, stages: Mapping[str, Any], targets: Iterable[str] = ())
         stages: section ``stages`` of dvc.yaml.
         targets: only these and what they need; none = all.
     """
-    wanted = _with_inputs(stages, list(targets) or list(stages))
+    wanted = needed(stages, list(targets) or list(stages))
     touched = {str(name.removesuffix(".dvc")) for name in status if name.endswith(".dvc")}
     found: list[tuple[str, str]] = []
     running: set[str] = set()
@@ -53,7 +53,8 @@ def _words(kind: str, path: str, what: Any) -> str:
     return "its code" if path.startswith("src/") else path
 
 
-def _with_inputs(stages: Mapping[str, Any], targets: list[str]) -> set[str]:
+def needed(stages: Mapping[str, Any], targets: Iterable[str]) -> set[str]:
+    """These stages and all that come before them."""
     found: set[str] = set()
     queue = [target for target in targets if target in stages]
     while queue:

@@ -26,6 +26,7 @@ from etholoop.errors import EthoLoopError
 from etholoop.modeling.detectors import _yolo_checkpoint as checkpoint
 from etholoop.modeling.detectors._yolo_recolour import Recolour
 from etholoop.modeling.detectors._yolo_turn import QuarterTurn
+from etholoop.modeling.precision import cast
 from etholoop.modeling.records import Progress
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Plan:
     """Least sigma of the keypoint loss; it falls as the network learns."""
     rot90: float = 0.0
     recolour: float = 0.0
+    precision: str = "float32"
+    """Of products on a CPU: float32 or bfloat16."""
     init_weights: Path | None = None
     progress: Progress | None = None
     curves: list[dict[str, float]] = field(default_factory=list)
@@ -98,6 +101,8 @@ class Fit(_Trainer):
         """Channels last and a fused optimizer, which Ultralytics leaves out on a CPU: an eighth less time there."""
         for network in (self.model, self.ema.ema):
             network.to(memory_format=torch.channels_last)
+        # the averaged weights were copied before and validate in float32
+        self.model.predict = cast(self.model.predict, self.plan.precision)
         if isinstance(self.optimizer, torch.optim.Adam):  # AdamW is one
             for group in self.optimizer.param_groups:
                 group["fused"] = True

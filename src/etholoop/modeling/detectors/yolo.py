@@ -20,6 +20,7 @@ from etholoop.modeling.detectors import _yolo_fit as fit
 from etholoop.modeling.detectors._yolo_exported import VERSION
 from etholoop.modeling.detectors._yolo_predict import Predictor
 from etholoop.modeling.detectors._yolo_settings import Params, resolve
+from etholoop.modeling.precision import resolved
 from etholoop.modeling.records import Progress, TrainResult
 from etholoop.schema.skeleton import Skeleton
 
@@ -84,6 +85,7 @@ def train(
 
 def _plan(job: _Job, dataset: Path, scratch: Path, init_weights: Path | None, progress: Progress | None) -> fit.Plan:
     threads = job.params.threads or os.cpu_count() or 1
+    precision = "float32" if torch.cuda.is_available() else resolved(job.params.precision)
     ingredients = {
         "settings": job.params.model_dump(),
         "arch": job.arch,
@@ -91,6 +93,7 @@ def _plan(job: _Job, dataset: Path, scratch: Path, init_weights: Path | None, pr
         "data": data.digest(dataset),
         "init": hashlib.sha256(init_weights.read_bytes()).hexdigest() if init_weights and init_weights.is_file() else str(init_weights),
         "threads": threads,
+        "precision": precision,
         "torch": torch.__version__,
         "version": VERSION,
     }
@@ -106,6 +109,7 @@ def _plan(job: _Job, dataset: Path, scratch: Path, init_weights: Path | None, pr
         job.params.keypoint_tolerance,
         job.params.rot90,
         job.params.recolour,
+        precision,
         init_weights,
         progress,
     )
@@ -128,7 +132,7 @@ def _run(job: _Job, plan: fit.Plan, dataset: Path, scratch: Path, pose: bool) ->
 def _overrides(job: _Job, content: Path, scratch: Path) -> dict[str, Any]:
     """Arguments for Ultralytics."""
     renamed = {"pose_gain", "box_gain", "cls_gain", "nbs", "patience"}
-    own = {"arch", "preset", "val_every", "threads", "keypoint_tolerance", "rot90", "recolour", *renamed}
+    own = {"arch", "preset", "val_every", "threads", "precision", "keypoint_tolerance", "rot90", "recolour", *renamed}
     settings = {name: value for name, value in job.params.model_dump().items() if name not in own}
     return {
         **settings,

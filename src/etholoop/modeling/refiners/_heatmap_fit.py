@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from etholoop.errors import EthoLoopError
+from etholoop.modeling.precision import cast, resolved
 from etholoop.modeling.recolour import recoloured
 from etholoop.modeling.records import Progress
 from etholoop.modeling.refiners import _crops, _readout, _weights
 from etholoop.modeling.refiners._heatmap_settings import Params
-from etholoop.modeling.refiners._instances import Instance
+from etholoop.modeling.refiners._instances import Instance, Patches
 
 MAX_NORM = 5.0
 """Longer gradients are shortened to this length."""
@@ -57,11 +58,17 @@ class Fit:
     """One training. ``averaged`` is the network that is kept: a moving average over the steps."""
 
     def __init__(self, network: nn.Module, job: Job):
-        self.job, self.params = job, job.params
+        self.job, self.params, self.patches = job, job.params, Patches()
         self.network = network.to(self.params.device)
         # channels last and one fused step: a quarter less time on a CPU
         self.network.to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.network).eval()
+        pairs = list(zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True))
+        # of the averaged network and of the one that learns; loading a state fills these same tensors
+        self.numbers = _apart([pair for pair in pairs if pair[0].dtype.is_floating_point])
+        self.counts = _apart([pair for pair in pairs if not pair[0].dtype.is_floating_point])
+        self.precision = resolved(self.params.precision, self.params.device)
+        self.forward = cast(self.network, self.precision, self.params.device)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.params.lr, weight_decay=self.params.weight_decay, fused=True)
 
     def run(self, state_file: Path, progress: Progress | None) -> list[dict[str, float]]:
@@ -88,7 +95,7 @@ class Fit:
         crops, points = self._batch(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(step)
-        loss = _readout.loss(self.network(crops), points, self.params.sigma_px)
+        loss = _readout.loss(self.forward(crops), points, self.params.sigma_px)
         if not torch.isfinite(loss):
             raise EthoLoopError(f"the refiner's loss is {loss.item()} in step {step + 1}. Lower refine_train.settings.lr.")
         self.optimizer.zero_grad()
@@ -115,7 +122,7 @@ class Fit:
         p = self.params
         view = _crops.random_view(rng, degrees=p.degrees, zoom=p.zoom, shift=p.shift, flip=p.flip)
         matrix = _crops.view_matrix(instance.window, p.crop_px, view)
-        crop = _crops.look(instance.patch(), matrix, p.crop_px)
+        crop = _crops.look(self.patches.of(instance), matrix, p.crop_px)
         if p.recolour and rng.random() < p.recolour:
             crop = recoloured(crop, rng)
         crop = _crops.relight(crop, rng, p.light)
@@ -131,12 +138,9 @@ class Fit:
     def _average(self, step: int) -> None:
         # quicker at first, so that the random start is forgotten
         decay = min(self.params.ema, (2 + step) / (11 + step))
-        pairs = list(zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True))
-        real = [pair for pair in pairs if pair[0].dtype.is_floating_point]
-        torch._foreach_lerp_([kept for kept, _ in real], [new for _, new in real], 1 - decay)
-        for kept, new in pairs:
-            if not kept.dtype.is_floating_point:
-                kept.copy_(new)
+        torch._foreach_lerp_(*self.numbers, 1 - decay)
+        for kept, new in zip(*self.counts, strict=True):
+            kept.copy_(new)
 
     def _keep(self, state_file: Path, curves: list[dict[str, float]]) -> None:
         parts = {"network": self.network.state_dict(), "averaged": self.averaged.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -150,6 +154,10 @@ class Fit:
         self.averaged.load_state_dict(saved["averaged"])
         self.optimizer.load_state_dict(saved["optimizer"])
         return saved["curves"]
+
+
+def _apart(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    return [kept for kept, _ in pairs], [new for _, new in pairs]
 
 
 def judge(network: nn.Module, instances: Sequence[Instance], params: Params, reading: _readout.Reading) -> dict[str, float]:

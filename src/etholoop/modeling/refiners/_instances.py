@@ -15,6 +15,9 @@ from etholoop.modeling.records import LabelledImage
 from etholoop.modeling.refiners import _crops
 from etholoop.modeling.refiners._heatmap_settings import Params
 
+KEPT_BYTES = 500_000_000
+"""Pictures of so much memory are read only once in a training."""
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -28,6 +31,22 @@ class Instance:
 
     def patch(self) -> _crops.Patch:
         return _crops.Patch(read_rgb(self.picture), self.matrix)
+
+
+class Patches:
+    """Pictures of animals, read once and kept as long as all that are kept stay below ``limit`` bytes; the others are read each time."""
+
+    def __init__(self, limit: int = KEPT_BYTES):
+        self.room, self.kept = limit, dict[Path, _crops.Patch]()
+
+    def of(self, instance: Instance) -> _crops.Patch:
+        patch = self.kept.get(instance.picture)
+        if patch is None:
+            patch = instance.patch()
+            if patch.image.nbytes <= self.room:
+                self.room -= patch.image.nbytes
+                self.kept[instance.picture] = patch
+        return patch
 
 
 def instances_of(images: Sequence[LabelledImage], params: Params, folder: Path) -> list[Instance]:

@@ -18,6 +18,7 @@ import torch
 from etholoop.errors import EthoLoopError
 from etholoop.modeling.backends import Network
 from etholoop.modeling.backends._export import to_onnx
+from etholoop.modeling.precision import resolved
 from etholoop.modeling.records import LabelledImage, Progress, TrainResult
 from etholoop.modeling.refiners import _crops, _readout, _weights
 from etholoop.modeling.refiners._heatmap_fit import Fit, Job, judge
@@ -231,6 +232,7 @@ def _key(train_set: Sequence[Instance], skeleton: Skeleton, params: Params, seed
         "version": VERSION,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "precision": resolved(params.precision, params.device),
         "settings": params.model_dump(),
         "seed": seed,
         "flip_index": list(skeleton.flip_index),
