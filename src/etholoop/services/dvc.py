@@ -14,7 +14,7 @@ from etholoop import _warm
 from etholoop.errors import EthoLoopError
 from etholoop.params import read_yaml
 from etholoop.project import Project
-from etholoop.services import dvc_beside, dvc_plan, process
+from etholoop.services import dvc_beside, dvc_plan, dvc_quick, process
 
 TRAININGS = ("pose_train", "refine_train")
 """They do not need each other."""
@@ -97,7 +97,7 @@ def repro(project: Project, targets: list[str]) -> None:
     with _warm.helpers():
         pair = _beside_each_other(project, targets)
         status = dvc_beside.repro(project, *pair) if pair else 0
-        status = status or process.stream(["dvc", "repro", *targets], project.root)
+        status = status or process.stream([*dvc_quick.COMMAND, "repro", *targets], project.root)
     if status != 0:
         raise EthoLoopError("dvc repro stopped: the stage named above failed and said why. Nothing after it has been run.")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from etholoop.project import Project
-from etholoop.services import process
+from etholoop.services import dvc_quick, process
 
 VARIABLE = "ETHOLOOP_BESIDE"
 """``<number of the process that started both>:<folder where both stages leave word>``."""
@@ -49,7 +49,7 @@ def repro(project: Project, first: str, second: str) -> int:
 
         def start(stage: str, *arguments: str, output: IO[bytes] | None = None) -> None:
             started[stage] = subprocess.Popen(
-                ["dvc", "repro", *arguments, stage], cwd=project.root, env=environment, stdout=output, stderr=output
+                [*dvc_quick.COMMAND, "repro", *arguments, stage], cwd=project.root, env=environment, stdout=output, stderr=output
             )
 
         start(first)
