@@ -1,5 +1,7 @@
 """Two stages beside each other under DVC: they overlap, both are noted down, and a failure loses no work of the other."""
 
+import json
+import os
 import subprocess
 import sys
 import threading
@@ -7,7 +9,6 @@ import time
 
 import pytest
 
-from etholoop.params import read_yaml
 from etholoop.project import Project
 from etholoop.services import dvc, dvc_beside, process
 
@@ -85,8 +86,6 @@ def test_a_stage_by_itself_notes_nothing(tmp_path, monkeypatch):
 
 
 def test_a_stage_ends_only_when_the_other_ones_result_is_noted_down(tmp_path, monkeypatch):
-    import os
-
     monkeypatch.setenv(dvc_beside.VARIABLE, f"{os.getpid()}:{tmp_path}")
     for stage in ("one", "two"):
         (tmp_path / stage).touch()
@@ -119,28 +118,46 @@ def test_a_stage_does_not_wait_for_a_starter_that_is_gone(tmp_path, monkeypatch)
     assert (tmp_path / "two.ended").exists() and time.monotonic() - start < 20
 
 
+TWO_STAGES = "stages: {pose_train: {cmd: a, outs: [a]}, refine_train: {cmd: b, outs: [b]}, predict: {cmd: c, deps: [a, b]}}"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What DVC is asked to do, which is not done."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(dvc_beside, "repro", lambda _, *pair: commands.append(["beside", *pair]) or 0)
+    monkeypatch.setattr(process, "stream", lambda arguments, _: commands.append(arguments) or 0)
+    return commands
+
+
+def settings(folder, threads=(1, 1)):
+    text = [f"{name}: {{settings: {{threads: {n or 'null'}}}}}" for name, n in zip(dvc.TRAININGS, threads, strict=True)]
+    (folder / "params.yaml").write_text("\n".join(text))
+    (folder / "dvc.yaml").write_text(TWO_STAGES)
+    return Project(folder)
+
+
 @pytest.mark.parametrize(
     ("threads", "targets", "beside"),
-    [
-        ((1, 1), [], True),
-        ((1, None), [], False),
-        ((1000, 1), [], False),
-        ((1, 1), ["pose_train"], False),
-        ((1, 1), ["refine_train", "pose_train"], True),
-    ],
+    [((1, 1), [], True), ((1, None), [], False), ((1000, 1), [], False), ((1, 1), ["pose_train"], False), ((1, 1), ["predict"], True)],
 )
-def test_trainings_run_beside_each_other_where_their_threads_fit(tmp_path, monkeypatch, threads, targets, beside):
-    project = Project(tmp_path)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
-    (tmp_path / "params.yaml").write_text(
-        "\n".join(f"{name}: {{settings: {{threads: {n or 'null'}}}}}" for name, n in zip(dvc.TRAININGS, threads, strict=True))
-    )
-    (tmp_path / "dvc.yaml").write_text(
-        "stages: {pose_train: {cmd: a, outs: [a]}, refine_train: {cmd: b, outs: [b]}, predict: {cmd: c, deps: [a, b]}}"
-    )
-    assert read_yaml(project.params)["pose_train"]["settings"]["threads"] == threads[0]
-    asked: list[list[str]] = []
-    monkeypatch.setattr(dvc_beside, "repro", lambda _, *pair: asked.append(["beside", *pair]) or 0)
-    monkeypatch.setattr(process, "stream", lambda arguments, _: asked.append(arguments) or 0)
-    dvc.repro(project, targets)
-    assert asked == [["beside", *dvc.TRAININGS], ["dvc", "repro", *targets]][not beside :]
+def test_trainings_run_beside_each_other_where_their_threads_fit(tmp_path, asked, threads, targets, beside):
+    dvc.repro(settings(tmp_path, threads), targets)
+    assert len(asked) == 1 + beside
+    assert (asked[0] == ["beside", *dvc.TRAININGS]) == beside
+
+
+def test_trainings_that_are_up_to_date_start_no_second_dvc(tmp_path, asked):
+    project = settings(tmp_path)
+    project.snapshot.parent.mkdir(parents=True)
+    pointer = project.snapshot.with_name(f"{project.snapshot.name}.dvc")
+    pointer.write_text("outs: [{md5: abc, path: snapshot.json}]")
+    done = {name: {"params": {"params.yaml": {name: {"settings": {"threads": 1}}}}} for name in dvc.TRAININGS}
+    labels = {"annotations": {"deps": [{"path": str(project.snapshot.relative_to(project.root)), "md5": "abc"}]}}
+    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": done | labels}))
+    dvc.repro(project, [])
+    assert len(asked) == 1
+    pointer.write_text("outs: [{md5: new labels, path: snapshot.json}]")
+    dvc.repro(project, [])
+    assert asked[1] == ["beside", *dvc.TRAININGS]

@@ -103,7 +103,7 @@ def repro(project: Project, targets: list[str]) -> None:
 
 
 def _beside_each_other(project: Project, targets: list[str]) -> tuple[str, str] | None:
-    """The two trainings, where each says how many threads it takes and the processor has as many.
+    """The two trainings, where both seem due, each says how many threads it takes, and the processor has as many.
 
     Without such a number a training takes all cores, and two of them would be in each other's way.
     """
@@ -111,7 +111,17 @@ def _beside_each_other(project: Project, targets: list[str]) -> tuple[str, str] 
     if not hasattr(os, "sched_getaffinity") or not set(TRAININGS) <= dvc_plan.needed(stages, targets or stages):
         return None
     threads = [((sections.get(name) or {}).get("settings") or {}).get("threads") or math.inf for name in TRAININGS]
-    return TRAININGS if sum(threads) <= len(os.sched_getaffinity(0)) else None
+    fit = sum(threads) <= len(os.sched_getaffinity(0))
+    return TRAININGS if fit and all(_seems_due(project, name, sections) for name in TRAININGS) else None
+
+
+def _seems_due(project: Project, training: str, sections: dict[str, Any]) -> bool:
+    """A quick look at what changes most, labels and settings. DVC decides for itself: what this overlooks is trained one after the other."""
+    stages = lock(project) if (project / "dvc.lock").is_file() else {}
+    pointer = project.snapshot.with_name(f"{project.snapshot.name}.dvc")
+    labels = read_yaml(pointer)["outs"][0]["md5"] if pointer.is_file() else None
+    known = output_digest(stages, "annotations", str(project.snapshot.relative_to(project.root)), kind="deps")
+    return known != labels or stages.get(training, {}).get("params", {}).get("params.yaml", {}).get(training) != sections.get(training)
 
 
 def status(project: Project) -> dict[str, Any]:
@@ -140,9 +150,9 @@ def file_md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def output_digest(stages: dict[str, Any], stage: str, path: str) -> str | None:
-    """Digest of one output in the lock, for example ``data/datasets/pose`` of ``pose_dataset``."""
-    for out in stages.get(stage, {}).get("outs", []):
+def output_digest(stages: dict[str, Any], stage: str, path: str, kind: str = "outs") -> str | None:
+    """Digest of one output (or of what ``kind`` says) in the lock, for example ``data/datasets/pose`` of ``pose_dataset``."""
+    for out in stages.get(stage, {}).get(kind, []):
         if out["path"] == path:
             return out["md5"]
     return None
