@@ -1,10 +1,11 @@
 """Strict parameters: a misspelt key or an impossible value stops before any work and names the nearest valid key."""
 
 import pytest
+import yaml
 from pydantic import Field, field_validator
 
 from etholoop.errors import EthoLoopError, FaultsError
-from etholoop.params import Section, load
+from etholoop.params import Section, load, parse_yaml, read_yaml
 
 
 class Inner(Section):
@@ -78,3 +79,15 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
 def test_parameters_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Example().threshold = 0.1  # type: ignore[misc]
+
+
+def test_a_fault_in_a_file_is_shown_with_its_line(tmp_path):
+    (tmp_path / "params.yaml").write_text("cycle: {id: c001}\ntrack: [1, 2\nselect: {}\n")
+    with pytest.raises(EthoLoopError, match=r"(?s)not readable as YAML.*select: \{\}"):
+        read_yaml(tmp_path / "params.yaml")
+
+
+def test_the_quick_reader_reads_what_the_plain_one_reads():
+    text = "a: {b: [1, 2.5, 1e-3, yes, null, '2']}\nc: |\n  two\n  lines\nd: 2024-01-01\n"
+    assert parse_yaml(text) == yaml.safe_load(text)
+    assert parse_yaml("") is None

@@ -138,7 +138,7 @@ def lock(project: Project) -> dict[str, Any]:
     path = project / "dvc.lock"
     if not path.is_file():
         raise EthoLoopError(f"{path}: not there, so nothing has been computed yet. Run `etholoop repro`.")
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("stages", {})
+    return read_yaml(path).get("stages", {})
 
 
 def lock_digest(project: Project) -> str:
