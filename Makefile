@@ -18,8 +18,9 @@ demo: $(STAMP)
 demo-behaviour: $(STAMP)
 	$(BIN)/etholoop demo-behaviour
 
+# Files go whole, in their order (slow ones first, tests/conftest.py), to one process for each core; plain `pytest` runs the same in one.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks

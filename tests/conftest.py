@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and how the suite shares a machine with itself when several processes run it (``pytest -n auto``)."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,36 @@ from pathlib import Path
 import pytest
 
 from etholoop import runtime
+from etholoop.engines._settings import cores
+
+MOST_PROCESSES = 4
+"""More are of little use: files stay whole, and the longest one takes its time anyway; each process may need 2 GB."""
+
+N_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if N_PROCESSES > 1:
+    # Threads of OpenMP that wait for each other spin: two programs with a thread for every core each would take most of the time
+    # from each other. Programs which tests start, and trainings that ask for all cores, inherit this.
+    own_cores = str(max(1, cores() // N_PROCESSES))
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), own_cores))
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 runtime.prepare(None)
 # tests of stages look into this process; tests of engines start workers themselves
 os.environ["ETHOLOOP_ENGINE"] = "serial"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: a process for each core that this computer, or the container, gives us."""
+    return min(MOST_PROCESSES, cores())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, files with slow tests come first, so that no process is left alone with one at the end."""
+    if N_PROCESSES > 1:
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

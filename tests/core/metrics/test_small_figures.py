@@ -112,6 +112,6 @@ def test_reliable_from_ten_videos():
 
 
 def test_two_thousand_resamples_are_quick():
-    start = time.perf_counter()
+    start = time.process_time()
     bootstrap.intervals(50, lambda counts: {"x": float(counts[0])})
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
