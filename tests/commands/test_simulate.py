@@ -47,19 +47,6 @@ def test_another_hand_is_refused_by_name():
         simulate.run(None, World(noise="humann"), 1)  # refused before the folder is looked at
 
 
-def test_only_an_earlier_demo_is_removed(tmp_path):
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "thesis.tex").write_text("years of work")
-    with pytest.raises(EthoLoopError, match="not an earlier demo"):
-        simulate._remove_old(mine)
-    assert (mine / "thesis.tex").read_text() == "years of work"
-    (mine / simulate.MARKER).write_text("{}")
-    simulate._remove_old(mine)
-    assert not mine.exists()
-    simulate._remove_old(tmp_path / "nothing there")
-
-
 def test_parameters_of_the_project_the_world_and_the_caller(tmp_path):
     project = Project(tmp_path)
     project.params.write_text("cycle:\n  id: c001 # a comment\n  batch_size: 1\n\npose_train: {settings: {imgsz: 192, epochs: 30}}\n")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from etholoop.commands import simulate
+from etholoop.commands._demo_folder import alone_in, remove_old
 from etholoop.commands._help import examples
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def demo_behaviour(
 ) -> None:
     """Train behaviour models on synthetic animals and judge them on sessions that no training saw."""
     clock = simulate.Clock()
-    simulate._remove_old(folder)
     world = simulate.World(seed=seed, n_sessions=sessions, n_frames=frames, noise="none")
-    project = run(folder, world, family or known_families(), clock=clock)
+    with alone_in(folder):
+        remove_old(folder)
+        project = run(folder, world, family or known_families(), clock=clock)
     typer.echo(f"\nThe demo took {clock.minutes:.1f} minutes. All animals and labels in it are synthetic. To look at:")
     typer.echo(f"  the report:     {folder / 'reports/cycle.html'}   (open it in a browser; it works offline)")
     typer.echo(f"  all figures:    {folder / 'metrics/behaviour.json'}, confusions in {folder / 'metrics/plots'}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from etholoop.commands._demo_folder import MARKER, alone_in, remove_old
 from etholoop.commands._help import examples
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 PRESET = "demo"
 ANNOTATOR = "oracle"
-MARKER = "synthetic.json"
-"""File in the root of a simulated project that says what it is; only such a project is ever replaced."""
-
 FRAMES_PER_WORKER = 200
 """Below that many a process of its own costs more than it saves."""
 
@@ -83,7 +81,8 @@ def simulate_command(
 
     place = folder or Path(tempfile.mkdtemp(prefix="etholoop-simulation-")) / "project"
     try:
-        run(place, World(seed, sessions, frames, batch, noise), cycles)
+        with alone_in(place):
+            run(place, World(seed, sessions, frames, batch, noise), cycles)
     finally:
         if folder is None and not keep:
             shutil.rmtree(place.parent, ignore_errors=True)
@@ -94,8 +93,9 @@ def simulate_command(
 def demo_command(folder: Path = typer.Option(Path("demo"), help="Where to make the demo project; an old demo there is replaced.")) -> None:
     """Two cycles of label, train, predict, select on synthetic mice; a report and runs to look at."""
     clock = Clock()
-    _remove_old(folder)
-    run(folder, World(), 2, clock)
+    with alone_in(folder):
+        remove_old(folder)
+        run(folder, World(), 2, clock)
     typer.echo(f"\nThe demo took {clock.minutes:.1f} minutes. All animals and labels in it are synthetic. To look at:")
     typer.echo(f"  the report:  {folder / 'reports/cycle.html'}   (open it in a browser; it works offline)")
     typer.echo(f"  all runs:    cd {folder} && etholoop runs ui")
@@ -279,19 +279,6 @@ def _write_marker(project: "Project", world: World) -> None:
     note = "All videos, animals and labels of this project are synthetic: rendered by etholoop.simulation."
     content = {"synthetic": True, "note": note, "world": asdict(world)}
     atomic.write_text(project / MARKER, json.dumps(content, sort_keys=True, indent=2) + "\n")
-
-
-def _remove_old(folder: Path) -> None:
-    """Remove an earlier demo; anything else is left alone."""
-    import shutil
-
-    from etholoop.errors import EthoLoopError
-
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / MARKER).is_file():
-        raise EthoLoopError(f"{folder} is not an earlier demo (it holds no {MARKER}). Remove it, or give another place with --folder.")
-    shutil.rmtree(folder)
 
 
 def _figures_line(ledger: Mapping[str, Any]) -> str:
