@@ -21,6 +21,9 @@ PALETTES: dict[str, tuple[Colour, ...]] = {"okabe_ito": OKABE_ITO, "behavtrack":
 
 LIMIT = 2.0**14
 
+TEXT, SMALLEST_TEXT = 0.45, 0.3
+"""Scale of OpenCV's letters in a picture 640 pixels wide, and the least at which they can be read: about 7 pixels high."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -60,9 +63,10 @@ class TrackPen:
             colour = self.colour(animal.track)
             if np.isfinite(animal.box).all():
                 _box(image, animal.box * self.scale, colour, width, animal.sure)
-                _text(image, animal.text, animal.box[:2] * self.scale, colour, width)
             if animal.keypoints is not None:
                 self._skeleton(image, animal.keypoints * self.scale, colour, width)
+        named = [animal for animal in animals if animal.text and np.isfinite(animal.box).all()]
+        captions(image, [(animal.text, animal.box * self.scale, self.colour(animal.track)) for animal in named], width)
         return image
 
     def colour(self, track: int) -> Colour:
@@ -117,14 +121,38 @@ def _lines(image: np.ndarray, lines: Sequence[NDArray[np.int32]], colour: Colour
         cv2.polylines(image, list(lines), False, shade, thickness, cv2.LINE_AA, BITS)
 
 
-def _text(image: np.ndarray, text: str, corner: np.ndarray, colour: Colour, width: int) -> None:
-    """Letters outside ASCII become question marks, because OpenCV's font has no others."""
-    size, stroke = 0.45 * width, max(1, width)
-    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, stroke)
-    x = int(np.clip(corner[0], 2, max(2, image.shape[1] - wide - 2)))
-    y = int(np.clip(corner[1] - 3 * width, high + 2, image.shape[0] - 3))
-    for shade, thickness in ((RIM, stroke + 2), (colour, stroke)):
-        cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA)
+def captions(image: np.ndarray, named: Sequence[tuple[str, NDArray[np.float64], Colour]], width: int) -> list[tuple[int, int, int, int]]:
+    """Text, box and colour of each animal written at its box, none over another as long as there is room; where: left, top, right, bottom.
+
+    Letters are as large as the picture allows. Those outside ASCII become question marks, because OpenCV's font has no others.
+    """
+    size, stroke = max(SMALLEST_TEXT, TEXT * image.shape[1] / 640), max(1, width)
+    taken: list[tuple[int, int, int, int]] = []
+    for text, box, colour in named:
+        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, stroke)
+        places = _places(image, box, wide, high, width)
+        x, y = next(((x, y) for x, y in places if not any(_over((x, y - high, x + wide, y), other) for other in taken)), places[0])
+        taken.append((x, y - high, x + wide, y))
+        for shade, thickness in ((RIM, stroke + 2), (colour, stroke)):
+            cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA)
+    return taken
+
+
+def _places(image: np.ndarray, box: NDArray[np.float64], wide: int, high: int, width: int) -> list[tuple[int, int]]:
+    """Lower left corners of a text, best first: above the box, below it, inside at its upper and lower side; at either end of these."""
+    x_min, y_min, x_max, y_max = np.clip(box, -LIMIT, LIMIT).tolist()
+    gap = 3 * width
+    lines = (y_min - gap, y_max + high + gap, y_min + high + gap, y_max - gap)
+    return [
+        (int(np.clip(x, 2, max(2, image.shape[1] - wide - 2))), int(np.clip(y, high + 2, image.shape[0] - 3)))
+        for y in lines
+        for x in (x_min, x_max - wide)
+    ]
+
+
+def _over(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Whether two rectangles (left, top, right, bottom) lie over each other, with the rim of the letters."""
+    return one[0] < other[2] + 2 and other[0] < one[2] + 2 and one[1] < other[3] + 2 and other[1] < one[3] + 2
 
 
 def _fixed(points: np.ndarray) -> NDArray[np.int32]:
