@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -68,6 +69,39 @@ def test_what_the_other_one_made_is_kept_when_one_fails(tmp_path, capfd, ends, k
     assert (project / f"{kept}.out").exists() and not (project / f"{failed}.out").exists()
     said = capfd.readouterr()
     assert f"failed to reproduce '{failed}'" in said.out + said.err
+
+
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from etholoop.services.dvc_beside import noted
+
+with noted(sys.argv[1]):
+    Path(f"{sys.argv[1]}.there").touch()
+    try:
+        time.sleep(300)
+    except KeyboardInterrupt:
+        Path(f"{sys.argv[1]}.stopped").touch()
+        raise
+"""
+
+
+def test_ctrl_c_reaches_both_and_nothing_is_left_running(tmp_path):
+    project = make(tmp_path / "p")
+    (project / "stage.py").write_text(ENDLESS)
+    code = "import sys; from pathlib import Path; from etholoop.project import Project; from etholoop.services import dvc_beside"
+    code += "; dvc_beside.repro(Project(Path(sys.argv[1])), 'one', 'two')"
+    running = subprocess.Popen([sys.executable, "-c", code, str(project.root)], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not all((project / f"{name}.there").exists() for name in ("one", "two")):
+        assert time.monotonic() < deadline and running.poll() is None
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    assert "KeyboardInterrupt" in running.communicate(timeout=60)[1]
+    assert all((project / f"{name}.stopped").exists() for name in ("one", "two"))
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)
+    assert dvc.status(project).keys() == {"before", "one", "two"} - set(dvc.lock(project))
 
 
 def test_the_second_is_left_alone_when_the_first_has_nothing_to_do(tmp_path):
