@@ -13,7 +13,7 @@ import pytest
 from etholoop.commands import tracks_draw
 from etholoop.commands._project_show import ProjectShow
 from etholoop.errors import EthoLoopError
-from etholoop.io import tables, video
+from etholoop.io import behaviour_charts, tables, video
 from etholoop.project import Project
 from etholoop.schema.annotations import Bouts
 from etholoop.schema.behaviour import Stretches
@@ -171,6 +171,23 @@ def test_bouts_of_a_subject_lie_on_the_tracks_that_are_it(project, tmp_path):
     assert found == [(1, 5, 10, "kim"), (0, 12, 25, "kim"), (-1, 5, 25, "kim"), (0, 5, 25, "motion")]
     (drawn,) = [animal for animal in show.animals("cage", 15, 16)[15] if animal.track == 0]
     assert drawn.text == "Ada: walk"
+
+
+def test_a_behaviour_has_the_colour_that_it_has_in_the_report(project, tmp_path):
+    project = Project(shutil.copytree(project.root, tmp_path / "project"))
+    names = [*"abcdefgh", "walk", "ancient"]
+    project.ethogram.write_text("behaviours:\n" + "".join(f"  - {{name: {name}, definition: d}}\n" for name in names[:-1]))
+    bout = {"video_id": "cage", "start_frame": 5, "stop_frame": 25, "subject": "Ada", "confidence": None, "source": "kim"}
+    write(project, "data/annotations/bouts.parquet", [{**bout, "behaviour": name} for name in ("walk", "ancient", "c")], Bouts)
+    player = Player(ProjectShow(project))
+    player.start()
+    facts = json.loads(get(player, "/api/video/cage")[1])
+    player.stop()
+    assert facts["behaviours"] == ["c", "walk", "ancient"], "as in the ethogram; what it has no more comes last"
+    for name, (colour, hatch) in facts["looks"].items():
+        style = behaviour_charts.style_of(names.index(name))
+        assert (colour, behaviour_charts.HATCHES[hatch]) == (style["facecolor"], style["hatch"])
+    assert facts["looks"]["walk"][1] == 1, "the ninth behaviour is hatched"
 
 
 def test_boxes_of_a_window(player):

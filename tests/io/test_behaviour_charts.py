@@ -54,19 +54,3 @@ def test_the_ethogram_shows_labels_and_family_in_the_behaviours_colours():
         {"motion": NONE},
     )
     assert behaviour_charts.ethogram([other], LANES, BEHAVIOURS, {}) != behaviour_charts.ethogram([animal()], LANES, BEHAVIOURS, {})
-
-
-def test_28_behaviours_look_different():
-    looks = {(style["facecolor"], style["hatch"]) for style in map(behaviour_charts.style_of, range(28))}
-    assert len(looks) == 28
-
-
-def test_colours_stay_apart_for_people_who_see_no_red_or_no_green():
-    """Simulated by Viénot, Brettel and Mollon (1999); distances in linear light, so that both lightness and hue count."""
-    protan = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
-    deutan = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
-    colours = np.array([[int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)] for colour in behaviour_charts.BEHAVIOUR_COLOURS])
-    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    for seen in (linear @ protan.T, linear @ deutan.T):
-        apart = np.linalg.norm(seen[:, None] - seen[None], axis=2) + 9 * np.eye(len(seen))
-        assert apart.min() > 0.1

@@ -44,7 +44,10 @@ class MinisceneShow:
         return {"title": self.folder.name, "videos": [{"id": self.stem, "n_frames": self.n_frames, "fps": self._fps}]}
 
     def video(self, video_id: str) -> dict[str, Any]:
+        from etholoop.core.behaviour_looks import looks_of
+
         self._check(video_id)
+        looks = looks_of((), {bout["behaviour"] for bout in self.bouts})
         tracks = [
             {"id": track.id, "name": None, "species": track.label, "start": track.shapes[0].frame, "stop": track.shapes[-1].frame + 1}
             for track in self.annotations.tracks
@@ -58,7 +61,8 @@ class MinisceneShow:
             "height": self.main.height,
             "tracks": tracks,
             "bouts": self.bouts,
-            "behaviours": sorted({bout["behaviour"] for bout in self.bouts}),
+            "behaviours": list(looks),
+            "looks": looks,
             "risks": [],
             "keypoints": [],
             "edges": [],

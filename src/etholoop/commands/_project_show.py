@@ -34,7 +34,7 @@ class ProjectShow:
 
     def __init__(self, project: "Project"):
         from etholoop.io.sources import open_sources
-        from etholoop.io.vocabulary import read_skeleton
+        from etholoop.io.vocabulary import read_ethogram, read_skeleton
         from etholoop.schema.videos import Images, Videos
 
         self.project = project
@@ -44,6 +44,7 @@ class ProjectShow:
         self.sources = open_sources(project.root, videos, _table(project.manifest / "images.parquet", Images))
         self.n_frames = dict(zip(videos["video_id"], videos["n_frames"].astype(int), strict=True))
         self.skeleton = read_skeleton(project.skeleton)
+        self.ethogram = read_ethogram(project.ethogram).names if project.ethogram.is_file() else ()
         self._read_tables()
 
     def _read_tables(self) -> None:
@@ -71,10 +72,13 @@ class ProjectShow:
         return {"title": self.project.root.name, "videos": videos}
 
     def video(self, video_id: str) -> dict[str, Any]:
+        from etholoop.core.behaviour_looks import looks_of
+
         source = self.sources[video_id]
         names = self.names.get(video_id)
         tracks = [] if names is None else [_track(row) for row in names.itertuples(index=False)]
         bouts = self._bouts(video_id, {track["name"]: track["id"] for track in tracks if track["name"]})
+        looks = looks_of(self.ethogram, {bout["behaviour"] for bout in bouts})
         risks = self.risks.get(video_id)
         index = self.skeleton.keypoint_names.index
         return {
@@ -85,7 +89,8 @@ class ProjectShow:
             "height": source.source_size[1],
             "tracks": tracks,
             "bouts": bouts,
-            "behaviours": sorted({bout["behaviour"] for bout in bouts}),
+            "behaviours": list(looks),
+            "looks": looks,
             "risks": [] if risks is None else [_risk(row) for row in risks.sort_values("risk", ascending=False).itertuples(index=False)],
             "keypoints": list(self.skeleton.keypoint_names),
             "edges": [[index(first), index(second)] for first, second in self.skeleton.edges],

@@ -1,6 +1,6 @@
 """Charts of behaviour as PNG bytes: ethograms, confusions, time budgets. The look is that of ``charts``.
 
-Behaviours are told apart by Okabe and Ito's colours and, where there are more behaviours than colours, by hatching.
+Behaviours look as they do everywhere (``core.behaviour_looks``): told apart by colour and, where they are many, by hatching.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from etholoop.core.behaviour_facts import LABELLED, AnimalTime
+from etholoop.core.behaviour_looks import look_of
 from etholoop.io import charts
-from etholoop.io.charts import BLUE, GREEN, INK, LOOK, ORANGE, PURPLE, SKY, SOFT, VERMILLION
+from etholoop.io.charts import INK, LOOK, SOFT
 
-BEHAVIOUR_COLOURS = (ORANGE, SKY, GREEN, "#F0E442", BLUE, VERMILLION, PURPLE)
 HATCHES = ("", "////", "....", "xxxx")
 NONE, UNKNOWN_EDGE = "#edf0f3", "#aab4be"
 ROW_INCHES, ANIMAL_INCHES = 0.19, 0.55
@@ -24,9 +24,9 @@ LEGEND_LETTERS = 120
 
 
 def style_of(number: int) -> dict[str, Any]:
-    """Colour and hatching of a behaviour by its place in the ethogram; 28 are different."""
-    colour = BEHAVIOUR_COLOURS[number % len(BEHAVIOUR_COLOURS)]
-    return {"facecolor": colour, "hatch": HATCHES[number // len(BEHAVIOUR_COLOURS) % len(HATCHES)], "edgecolor": INK, "linewidth": 0.3}
+    """Colour and hatching of a behaviour by its place in the ethogram, for matplotlib."""
+    look = look_of(number)
+    return {"facecolor": look.colour, "hatch": HATCHES[look.hatch], "edgecolor": INK, "linewidth": 0.3}
 
 
 @matplotlib.rc_context({**LOOK, "hatch.linewidth": 0.6})

@@ -35,7 +35,7 @@ class Show(Protocol):
         """``title`` and ``videos``: a list of ``id``, ``n_frames``, ``fps``."""
 
     def video(self, video_id: str) -> dict[str, Any]:
-        """What does not depend on the frame: size, rate, tracks, bouts, places to look at."""
+        """What does not depend on the frame: size, rate, tracks, bouts, ``looks`` of behaviours (``core.behaviour_looks``), risks."""
 
     def window(self, video_id: str, start: int, stop: int) -> dict[str, Any]:
         """Boxes and points of the frames ``[start, stop)``."""
