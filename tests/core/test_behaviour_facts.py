@@ -4,29 +4,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from etholoop.core.behaviour_facts import LABELLED, AnimalTime, animal_time, budgets, lanes_of, middle_of, n_bouts, overlap, spread
+from etholoop.core.behaviour_facts import LABELLED, AnimalTime, animal_time, budgets, lanes_of, middle_of, n_bouts, outside, overlap, spread
 
 BOUTS = ["family", "behaviour", "start_frame", "stop_frame"]
 UNSURE = ["family", "start_frame", "stop_frame"]
 
 
-def animal(labels=(), bouts=(), unsure=(), behaviours=("a", "b")) -> AnimalTime:
+def animal(labels=(), bouts=(), unsure=(), behaviours=("a", "b"), others=()) -> AnimalTime:
     columns = ["frame", *(f"y_{name}" for name in behaviours)]
     return animal_time(
-        ("v", 0),
-        "m1",
+        ("v", 0, "m1"),
         labels=pd.DataFrame(list(labels), columns=columns),
         bouts=pd.DataFrame(list(bouts), columns=BOUTS),
         unsure=pd.DataFrame(list(unsure), columns=UNSURE),
         behaviours=behaviours,
         families=["f"],
+        others=np.array(others, np.int64).reshape(-1, 2),
     )
 
 
 def test_every_video_has_its_turn() -> None:
-    keys = pd.DataFrame({"video_id": ["a", "a", "a", "b"], "track": [0, 1, 2, 5], "weight": [10, 30, 20, 1]})
-    assert spread(keys, 2) == [("a", 1), ("b", 5)]
-    assert spread(keys, 3) == [("a", 1), ("a", 2), ("b", 5)]
+    subjects = ["m1", "m1", "m2", ""]
+    keys = pd.DataFrame({"video_id": ["a", "a", "a", "b"], "track": [0, 1, 1, 5], "subject": subjects, "weight": [10, 30, 20, 1]})
+    assert spread(keys, 2) == [("a", 1, "m1"), ("b", 5, "")]
+    assert spread(keys, 3) == [("a", 1, "m1"), ("a", 1, "m2"), ("b", 5, "")]
     assert len(spread(keys, 10)) == 4 and spread(keys, 0) == []
 
 
@@ -46,6 +47,25 @@ def test_without_labels_the_time_is_that_of_the_bouts() -> None:
     assert LABELLED not in found.said
     nothing = animal()
     assert nothing.start_frame == nothing.stop_frame == 0
+
+
+def test_what_is_said_while_the_track_was_another_animal_is_not_said_of_this_one() -> None:
+    labels = [(frame, 1, 0) for frame in (*range(10), *range(20, 30))]
+    found = animal(labels, [("f", "a", 0, 25), ("f", "b", 25, 30)], [("f", 8, 22)], others=[(10, 15), (15, 20), (40, 50)])
+    assert found.said["f"]["a"].tolist() == [[0, 10], [20, 25]] and found.said["f"]["b"].tolist() == [[25, 30]]
+    assert found.unsure["f"].tolist() == [[8, 10], [10, 15], [15, 20], [20, 22]], "drawn as not known"
+    assert found.known.tolist() == [[0, 10], [20, 30]]
+
+
+def test_outside_agrees_with_frames() -> None:
+    from etholoop.core.bouts.intervals import flags_of, intervals_of
+
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        own, others = rng.random((2, 15)) < 0.4
+        left = outside(intervals_of(own), intervals_of(others))
+        assert (flags_of(left, 15) == (own & ~others)).all()
+        assert (np.diff(left.ravel()) > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,12 @@ from test_report import Page
 from etholoop.errors import EthoLoopError
 from etholoop.io import tables
 from etholoop.schema.annotations import Bouts, LookedAt
+from etholoop.schema.behaviour import FrameLabels, Stretches
 from etholoop.schema.scores import Scores
 from etholoop.schema.tracks import TrackNames, Tracks
+from etholoop.schema.videos import Videos
 from etholoop.stages import _report_behaviour_time, behaviour_dataset, behaviour_evaluate, behaviour_train, bouts, report, select
+from etholoop.stages._report_behaviour_inputs import DATASET, Behaviour
 
 ETHOGRAM = """
 name: squares
@@ -156,6 +159,26 @@ def test_confusions_and_budgets_are_those_of_the_held_out_animals(judged):
     spent = 100 * (said["stop_frame"] - said["start_frame"]).sum() / (2 * N_FRAMES)
     assert f"walk 50.0 % {spent:.1f} %" in page.words
     assert any("what people marked above what each family says" in alt for alt in alts)
+
+
+def test_a_track_that_was_several_animals_has_a_row_for_each(judged):
+    before = page_of(judged)
+    folder, half = judged / "data/datasets/behaviour", N_FRAMES // 2
+    stretches, labels = tables.read(folder / "stretches.parquet", Stretches), tables.read(folder / "labels.parquet", FrameLabels)
+    (whole,) = stretches.query("video_id == 'cage4' and track == 0").to_dict("records")
+    later = {**whole, "stretch": len(stretches), "subject": "m7", "start_frame": half, "context_start_frame": half}
+    rows = [row for row in stretches.to_dict("records") if row["stretch"] != whole["stretch"]]
+    write(judged, f"{DATASET}/stretches.parquet", [*rows, {**whole, "stop_frame": half, "context_stop_frame": half}, later], Stretches)
+    labels.loc[(labels["stretch"] == whole["stretch"]) & (labels["frame"] >= half), "stretch"] = later["stretch"]
+    tables.write(labels, FrameLabels, folder / "labels.parquet")
+    page = page_of(judged)
+    (alt,) = (picture["alt"] for picture in page.pictures if picture["alt"].startswith("Ethograms"))
+    assert alt.startswith("Ethograms of cage4 · m1 (track 0), cage4 · m2 (track 1), cage4 · m7 (track 0)")
+    found = Behaviour(judged, tables.read(judged.manifest / "videos.parquet", Videos))
+    first, _, second = _report_behaviour_time.animals_of(found, 3)[0]
+    assert (first.start_frame, first.stop_frame, second.start_frame, second.stop_frame) == (0, half, half, N_FRAMES)
+    spent = [words[words.index("Time budgets") :][:400] for words in (before.words, page.words)]
+    assert spent[0] == spent[1], "the time is the same, whosever it was"
 
 
 def test_several_families_stand_side_by_side_with_their_curves(judged):

@@ -11,17 +11,19 @@ import pandas as pd
 from etholoop.core.bouts.intervals import flags_of, intervals_of
 from etholoop.core.bouts.lines import truth_of
 
-KEY = ["video_id", "track"]
+KEY = ["video_id", "track", "subject"]
 LABELLED = "labelled"
 """Name of what people said, beside the names of the families."""
 
 Intervals = np.ndarray
 """Half-open ``[start, stop)`` frames, (m, 2), in their order and apart from each other."""
 
+NEVER: Intervals = np.zeros((0, 2), np.int64)
+
 
 @dataclass(frozen=True)
 class AnimalTime:
-    """One animal between two frames.
+    """One animal on one track, between two frames. A track that was several animals one after the other is several of these.
 
     ``known``: time that people looked at. ``said``: source (``LABELLED`` or a family) → behaviour → its bouts. ``unsure``: family →
     time of which it says nothing. ``part_of``: the longer time that this was cut from.
@@ -38,32 +40,41 @@ class AnimalTime:
     part_of: tuple[int, int] | None = None
 
 
-def spread(keys: pd.DataFrame, n: int) -> list[tuple[str, int]]:
-    """Up to ``n`` animals (``video_id, track, weight``): every video in turn, in each those with most weight first; by video and track."""
-    ordered = keys.sort_values(["weight", *KEY], ascending=[False, True, True])
+Key = tuple[str, int, str]
+"""Video, track, subject: '' = not known."""
+
+
+def spread(keys: pd.DataFrame, n: int) -> list[Key]:
+    """Up to ``n`` animals (``KEY, weight``): every video in turn, in each those with most weight first; ascending."""
+    ordered = keys.sort_values(["weight", *KEY], ascending=[False, True, True, True])
     turn = ordered.groupby("video_id").cumcount()
     chosen = ordered.assign(turn=turn).sort_values(["turn", *KEY]).head(n)
-    return sorted((str(video_id), int(track)) for video_id, track in chosen[KEY].itertuples(index=False, name=None))
+    return sorted(keys_of(chosen))
+
+
+def keys_of(rows: pd.DataFrame) -> list[Key]:
+    return [(str(video_id), int(track), str(subject)) for video_id, track, subject in rows[KEY].itertuples(index=False, name=None)]
 
 
 def animal_time(
-    key: tuple[str, int],
-    subject: str,
+    key: Key,
     *,
     labels: pd.DataFrame,
     bouts: pd.DataFrame,
     unsure: pd.DataFrame,
     behaviours: Sequence[str],
     families: Sequence[str],
+    others: Intervals = NEVER,
 ) -> AnimalTime:
     """One animal over the time that is labelled; without labels over the time in which anything is said of it.
 
     Args:
         labels: ``frame, y_<behaviour>`` of this animal; may be empty.
-        bouts: ``family, behaviour, start_frame, stop_frame`` of this animal; ``unsure`` likewise without a behaviour.
+        bouts: ``family, behaviour, start_frame, stop_frame`` of this track; ``unsure`` likewise without a behaviour.
+        others: when the track was other animals, ascending and apart; what is said of them is not said of this one.
     """
     times = pd.concat([bouts[["start_frame", "stop_frame"]], unsure[["start_frame", "stop_frame"]]])
-    known = np.zeros((0, 2), np.int64)
+    known = NEVER
     said: dict[str, dict[str, Intervals]] = {}
     if len(labels):
         start, stop = int(labels["frame"].min()), int(labels["frame"].max()) + 1
@@ -74,9 +85,22 @@ def animal_time(
         start, stop = (int(times["start_frame"].min()), int(times["stop_frame"].max())) if len(times) else (0, 0)
     for family in families:
         own = bouts[bouts["family"] == family]
-        said[family] = {name: _within(own[own["behaviour"] == name], start, stop) for name in behaviours}
-    doubts = {family: _within(unsure[unsure["family"] == family], start, stop) for family in families}
-    return AnimalTime(*key, subject, start, stop, known, said, doubts)
+        said[family] = {name: outside(_within(own[own["behaviour"] == name], start, stop), others) for name in behaviours}
+    elsewhere = _cut(others, start, stop)
+    doubts = {
+        family: np.concatenate([outside(_within(unsure[unsure["family"] == family], start, stop), others), elsewhere])
+        for family in families
+    }
+    return AnimalTime(*key, start, stop, known, said, {family: own[np.argsort(own[:, 0])] for family, own in doubts.items()})
+
+
+def outside(intervals: Intervals, others: Intervals) -> Intervals:
+    """What of the intervals lies in none of the others; both ascending and apart from each other."""
+    if not len(others) or not len(intervals):
+        return intervals
+    start, stop = int(intervals[0, 0]), max(int(intervals[-1, 1]), int(others[-1, 1]))
+    free = np.column_stack([np.r_[start, others[:, 1]], np.r_[others[:, 0], stop]])
+    return np.concatenate([NEVER, *(_cut(intervals, *gap) for gap in free.tolist() if gap[1] > gap[0])])
 
 
 def _within(rows: pd.DataFrame, start: int, stop: int) -> Intervals:

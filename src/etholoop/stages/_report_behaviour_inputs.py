@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from etholoop.core.behaviour_facts import Intervals, Key
 from etholoop.project import Project
 from etholoop.schema.annotations import LookedAt
 from etholoop.schema.behaviour import FrameLabels, Stretches
@@ -58,9 +59,11 @@ class Behaviour:
 
     @cached_property
     def labels(self) -> pd.DataFrame:
-        """Labelled frames of the split that judges."""
+        """Labelled frames of the split that judges, each with its ``subject``."""
         labels = table_or_empty(self.project / f"{DATASET}/labels.parquet", FrameLabels)
-        return labels[labels["split"] == (self.split_of(self.families[0]) if self.families else "test")]
+        labels = labels[labels["split"] == (self.split_of(self.families[0]) if self.families else "test")]
+        subjects = self.stretches.set_index("stretch")["subject"]
+        return labels.assign(subject=labels["stretch"].map(subjects).astype(str))
 
     @cached_property
     def bouts(self) -> pd.DataFrame:
@@ -71,11 +74,13 @@ class Behaviour:
         return table_or_empty(self.project / "data/bouts/unsure.parquet", Unsure)
 
     @cached_property
-    def subjects(self) -> dict[tuple[str, int], str]:
-        """Name of each labelled animal by video and track."""
-        rows = table_or_empty(self.project / f"{DATASET}/stretches.parquet", Stretches)
-        # a track that changed animals between two labelled frames has several
-        names: dict[tuple[str, int], set[str]] = {}
-        for video, track, who in zip(rows["video_id"], rows["track"], rows["subject"], strict=True):
-            names.setdefault((str(video), int(track)), set()).add(str(who))
-        return {place: ", ".join(sorted(own)) for place, own in names.items()}
+    def stretches(self) -> pd.DataFrame:
+        """Which track was which animal, and when."""
+        return table_or_empty(self.project / f"{DATASET}/stretches.parquet", Stretches)
+
+    def others_than(self, key: Key) -> Intervals:
+        """When the track of an animal was known to be other ones, ascending and apart."""
+        video_id, track, subject = key
+        rows = self.stretches
+        rows = rows[(rows["video_id"] == video_id) & (rows["track"] == track) & (rows["subject"] != subject)]
+        return rows[["start_frame", "stop_frame"]].sort_values("start_frame").to_numpy("int64")

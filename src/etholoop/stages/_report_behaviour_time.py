@@ -3,31 +3,41 @@
 from collections.abc import Sequence
 from typing import Any
 
-from etholoop.core.behaviour_facts import LABELLED, AnimalTime, animal_time, budgets, lanes_of, middle_of, spread
+import pandas as pd
+
+from etholoop.core.behaviour_facts import KEY, LABELLED, AnimalTime, animal_time, budgets, keys_of, lanes_of, middle_of, spread
 from etholoop.io import behaviour_charts
 from etholoop.io.report_html import Picture, count, data_uri
 from etholoop.stages._report_behaviour_inputs import Behaviour
 
-KEY = ["video_id", "track"]
 MOST_BOUTS = 150
 """Bouts of one animal that can be told apart in the width of the page; of more the middle of the time is shown."""
 
 
 def animals_of(found: Behaviour, n_animals: int) -> tuple[list[AnimalTime], list[AnimalTime]]:
-    """Animals that are drawn, and all that judge. Without labelled held-out ones those with most bouts are drawn."""
-    known = (found.labels, found.bouts, found.unsure)
-    keys = (found.labels if len(found.labels) else found.bouts).groupby(KEY, sort=True).size().rename("weight").reset_index()
-    by_animal = [dict(iter(table.groupby(KEY))) for table in known]
+    """Animals that are drawn, and all that judge. Without labelled held-out ones those with most bouts are drawn.
+
+    A track that was several animals one after the other is one row for each of them.
+    """
+    labels = found.labels
+    keys = (labels if len(labels) else _named(found.bouts, found)).groupby(KEY, sort=True).size().rename("weight").reset_index()
+    own_labels = dict(iter(labels.groupby(KEY)))
+    bouts, unsure = (dict(iter(table.groupby(["video_id", "track"]))) for table in (found.bouts, found.unsure))
     drawn = set(spread(keys, n_animals))
     shown, judging = [], []
-    for video_id, track in keys[KEY].itertuples(index=False, name=None):
-        key = (str(video_id), int(track))
-        labels, bouts, unsure = (part.get(key, table.iloc[:0]) for part, table in zip(by_animal, known, strict=True))
-        rows = {"labels": labels, "bouts": bouts, "unsure": unsure}
-        animal = animal_time(key, found.subjects.get(key, ""), **rows, behaviours=found.behaviours, families=found.families)
+    for key in keys_of(keys):
+        rows = {"labels": own_labels.get(key, labels.iloc[:0])}
+        rows |= {"bouts": bouts.get(key[:2], found.bouts.iloc[:0]), "unsure": unsure.get(key[:2], found.unsure.iloc[:0])}
+        animal = animal_time(key, **rows, behaviours=found.behaviours, families=found.families, others=found.others_than(key))
         shown += [animal] if key in drawn else []
         judging += [animal] if len(labels) else []
     return sorted(shown, key=lambda animal: (animal.video_id, animal.subject, animal.start_frame, animal.track)), judging
+
+
+def _named(bouts: pd.DataFrame, found: Behaviour) -> pd.DataFrame:
+    """Bouts of tracks with the subjects that the tracks were, each bout once for each of them."""
+    named = bouts.merge(found.stretches[KEY].drop_duplicates(), on=["video_id", "track"], how="left")
+    return named.assign(subject=named["subject"].fillna(""))
 
 
 def ethogram_of(found: Behaviour, animals: Sequence[AnimalTime]) -> dict[str, Any]:
