@@ -2,11 +2,12 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
-from etholoop.simulation import looks, truth
-from etholoop.simulation.render import render
+from etholoop.simulation import looks, randomness, truth
+from etholoop.simulation.render import _noise_sheet, _rounded, _sensor_noise, render
 from etholoop.simulation.scene import make_scene
 
 SMALL = {"width": 160, "height": 120}
@@ -82,3 +83,25 @@ def test_a_frame_that_does_not_exist_is_refused():
     for n_animals in (0, 3):
         with pytest.raises(IndexError):
             render(make_scene("cage1", seed=1, n_frames=3, n_animals=n_animals), 3)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 7, 24])
+@pytest.mark.parametrize(("start", "stop"), [((30, 26), (90, 60)), ((40, 40), (40, 40)), ((3, 5), (117, 95)), ((-4, 10), (130, 50))])
+def test_rounded_corners_are_a_dilation_by_an_ellipse(radius, start, stop):
+    mask = cv2.rectangle(np.zeros((100, 120), np.uint8), start, stop, 255, -1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    assert np.array_equal(_rounded(mask, np.array(start), np.array(stop), radius), cv2.dilate(mask, kernel))
+
+
+def test_noise_is_a_piece_of_its_sheet_mirrored_by_lot():
+    scene = make_scene("s01", seed=5, n_frames=25)
+    sheet, seen = _noise_sheet(scene), set()
+    for frame in range(25):
+        rng = randomness.stream(scene.seed, scene.session, "sensor", frame)
+        again = randomness.stream(scene.seed, scene.session, "sensor", frame)
+        top, left = again.integers(0, (sheet.shape[0] - scene.height + 1, sheet.shape[1] - scene.width + 1))
+        down, right = again.choice([-1, 1], 2)
+        piece = sheet[top : top + scene.height, left : left + scene.width][::down, ::right]
+        assert np.array_equal(_sensor_noise(scene, rng), piece)
+        seen.add((int(down), int(right)))
+    assert len(seen) == 4
