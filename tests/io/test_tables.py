@@ -1,8 +1,13 @@
 """Tables: checked at every door, same rows same bytes."""
 
+import contextlib
+from importlib import import_module
+
 import pandas as pd
+import pandera.pandas as pa
 import pytest
 
+from etholoop import registry
 from etholoop.errors import EthoLoopError, FaultsError
 from etholoop.io import tables
 from etholoop.schema.annotations import Boxes, Keypoints, LabelledFrames
@@ -59,3 +64,78 @@ def test_a_file_cut_in_half_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(EthoLoopError, match=r"t\.parquet: not readable"):
         tables.read(path, Boxes)
+
+
+def _schemas():
+    found = {}
+    for module in registry.names("etholoop.schema"):
+        for name, value in vars(import_module(f"etholoop.schema.{module}")).items():
+            if isinstance(value, pa.DataFrameSchema):
+                found[f"{module}.{name}"] = value
+    return found
+
+
+SCHEMAS = _schemas()
+STRANGE = [None, float("nan"), float("inf"), -1, -2, 0, 1, 2, 0.5, 10**12, "", "cage1", "Cage 1", "cage1\n", "anna", True, pd.Timestamp(0)]
+
+
+def good_value(column, row):
+    """A value that passes the checks of a column."""
+    facts = {check.name: check.statistics for check in column.checks}
+    if "isin" in facts:
+        return next(iter(facts["isin"]["allowed_values"]))
+    kind = tables._dtype(column)
+    return f"cage{row}" if kind == "str" else {"int64": row + 1, "float64": 0.25 * (row + 1), "bool": True}.get(kind)
+
+
+def good_table(schema):
+    named = {name: column for name, column in schema.columns.items() if not column.regex}
+    rows = [{name: good_value(column, row) for name, column in named.items()} for row in range(3)]
+    return tables.typed(pd.DataFrame(rows), schema)
+
+
+def altered(table):
+    """The table with one place changed, one column away, twice there, of another type or elsewhere, and with a row twice."""
+    yield table
+    yield pd.concat([table, table.tail(1)], ignore_index=True)
+    yield table.iloc[:0]
+    for place, name in enumerate(table.columns):
+        yield table.drop(columns=name)
+        yield table[[*table.columns[:place], *table.columns[place + 1 :], name]]
+        yield table.rename(columns={name: f"{name}_"})
+        yield pd.concat([table, table[name]], axis=1)
+        for kind in ("object", "int32", "str"):
+            with contextlib.suppress(ValueError, TypeError):
+                yield table.assign(**{name: table[name].astype(kind)})
+        for value in STRANGE:
+            changed = table[name].astype(object)
+            changed.iloc[1] = value
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                yield table.assign(**{name: changed.astype(table[name].dtype)})
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_what_is_good_at_a_glance_is_good_for_pandera(name):
+    schema, refused = SCHEMAS[name], 0
+    for table in altered(good_table(schema)):
+        if tables._good(table, schema):
+            schema.validate(table, lazy=True)
+        else:
+            refused += 1
+    assert refused > 5
+
+
+PLAIN = [
+    name
+    for name, schema in SCHEMAS.items()
+    if not schema.checks and all(column.regex or tables._dtype(column) in tables.PLAIN for column in schema.columns.values())
+]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_good_tables_are_seen_at_a_glance(name):
+    assert tables._good(good_table(SCHEMAS[name]), SCHEMAS[name])
+
+
+def test_most_kinds_of_tables_are_plain():
+    assert len(PLAIN) > 0.6 * len(SCHEMAS)
