@@ -82,10 +82,12 @@ STRANGE = [None, float("nan"), float("inf"), -1, -2, 0, 1, 2, 0.5, 10**12, "", "
 def good_value(column, row):
     """A value that passes the checks of a column."""
     facts = {check.name: check.statistics for check in column.checks}
+    if column.name in ("stop_frame", "x_max", "y_max"):
+        return row + 10
     if "isin" in facts:
         return next(iter(facts["isin"]["allowed_values"]))
     kind = tables._dtype(column)
-    return f"cage{row}" if kind == "str" else {"int64": row + 1, "float64": 0.25 * (row + 1), "bool": True}.get(kind)
+    return f"cage{row}" if kind == "str" else {"int64": row + 1, "Int64": row + 1, "float64": 0.25 * (row + 1), "bool": True}.get(kind)
 
 
 def good_table(schema):
@@ -125,17 +127,6 @@ def test_what_is_good_at_a_glance_is_good_for_pandera(name):
     assert refused > 5
 
 
-PLAIN = [
-    name
-    for name, schema in SCHEMAS.items()
-    if not schema.checks and all(column.regex or tables._dtype(column) in tables.PLAIN for column in schema.columns.values())
-]
-
-
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_good_tables_are_seen_at_a_glance(name):
     assert tables._good(good_table(SCHEMAS[name]), SCHEMAS[name])
-
-
-def test_most_kinds_of_tables_are_plain():
-    assert len(PLAIN) > 0.6 * len(SCHEMAS)

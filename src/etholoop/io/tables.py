@@ -34,12 +34,14 @@ def check(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str) -> pd.Dat
 def _good(table: pd.DataFrame, schema: pa.DataFrameSchema) -> bool:
     """Whether every row is surely good, seen at one glance; otherwise Pandera looks, which takes many times as long for a small table."""
     named = {name: column for name, column in schema.columns.items() if not column.regex}
-    options = (schema.checks, schema.parsers, schema.index, schema.coerce, schema.add_missing_columns, schema.dtype)
+    options = (schema.parsers, schema.index, schema.coerce, schema.add_missing_columns, schema.dtype)
     if any(options) or not schema.strict or list(table.columns) != [*named, *_good_block(table, schema)]:
         return False
     if not all(_good_column(table[name], column) for name, column in named.items()):
         return False
-    return not schema.unique or not table.duplicated(schema.unique).any()
+    if schema.unique and table.duplicated(schema.unique).any():
+        return False
+    return all(check(table).check_passed for check in schema.checks)
 
 
 def _good_column(values: pd.Series, column: pa.Column) -> bool:
@@ -67,7 +69,7 @@ def _match(values: pd.Series, pattern: str) -> bool:
     return all(re.match(pattern, value) and "\n" not in value for value in values.unique())
 
 
-PLAIN = ("int64", "float64", "bool", "str")
+PLAIN = ("int64", "Int64", "float64", "bool", "str")
 GLANCES: dict[str, Callable[..., Any]] = {
     "greater_than_or_equal_to": lambda values, min_value: (values >= min_value).all(),
     "greater_than": lambda values, min_value: (values > min_value).all(),
