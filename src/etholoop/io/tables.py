@@ -33,13 +33,22 @@ def check(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str) -> pd.Dat
 
 def _good(table: pd.DataFrame, schema: pa.DataFrameSchema) -> bool:
     """Whether every row is surely good, seen at one glance; otherwise Pandera looks, which takes many times as long for a small table."""
-    named = {name: column for name, column in schema.columns.items() if not column.regex}
+    named = [name for name, column in schema.columns.items() if not column.regex]
+    patterns = [name for name, column in schema.columns.items() if column.regex]
     options = (schema.parsers, schema.index, schema.coerce, schema.add_missing_columns, schema.dtype)
-    if any(options) or not schema.strict or list(table.columns) != [*named, *_good_block(table, schema)]:
+    if any(options) or not schema.strict or not table.columns.is_unique or [*named, *patterns[:1]] != list(schema.columns):
         return False
-    if not all(_good_column(table[name], column) for name, column in named.items()):
+    others = list(table.columns[len(named) :])
+    if list(table.columns) != named + others or not all(patterns and re.match(patterns[0], str(name)) for name in others):
         return False
-    if schema.unique and table.duplicated(schema.unique).any():
+    if patterns and schema.columns[patterns[0]].required and not others:
+        return False
+    columns = {name: schema.columns[name] for name in named}
+    if others:
+        columns |= dict.fromkeys(set(others) - set(_good_block(table, schema)), schema.columns[patterns[0]])
+    if not all(_good_column(table[name], column) for name, column in columns.items()):
+        return False
+    if schema.unique and table[schema.unique].duplicated().any():
         return False
     return all(check(table).check_passed for check in schema.checks)
 
@@ -69,7 +78,7 @@ def _match(values: pd.Series, pattern: str) -> bool:
     return all(re.match(pattern, value) and "\n" not in value for value in values.unique())
 
 
-PLAIN = ("int64", "Int64", "float64", "bool", "str")
+PLAIN = ("int8", "int64", "Int64", "float16", "float32", "float64", "bool", "str")
 GLANCES: dict[str, Callable[..., Any]] = {
     "greater_than_or_equal_to": lambda values, min_value: (values >= min_value).all(),
     "greater_than": lambda values, min_value: (values > min_value).all(),
