@@ -56,6 +56,15 @@ def test_a_run_holds_params_metrics_curves_artifacts_data_set_and_its_cycle(stor
         assert parent.data.tags["cycle"] == "c001"
 
 
+def test_a_run_holds_more_than_one_call_takes(store, project, tmp_path):
+    params, metrics = {f"p{number}": number for number in range(201)}, {f"m{number}": number / 8 for number in range(1801)}
+    with store.opened(project) as client:
+        run_id, _ = store.sync_stage(client, project, "c001", record(store, tmp_path, params=params, metrics=metrics))
+        run = client.get_run(run_id)
+    assert run.data.params == {name: str(value) for name, value in params.items()}
+    assert {name: value for name, value in run.data.metrics.items() if name in metrics} == metrics
+
+
 def test_figures_are_made_once_and_kept_in_a_folder_of_the_run(store, project, tmp_path):
     asked = []
 

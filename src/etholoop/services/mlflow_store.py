@@ -9,7 +9,8 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import mlflow
 from filelock import FileLock
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Run
+from mlflow.entities import Metric, Param, Run
 from mlflow.tracking import MlflowClient
 
 from etholoop.project import Project
@@ -116,10 +117,9 @@ def sync_stage(client: MlflowClient, project: Project, cycle: str, record: Stage
 
 
 def _fill(client: MlflowClient, run_id: str, record: StageRecord) -> None:
-    for name, value in sorted(record.params.items()):
-        client.log_param(run_id, name, value)
-    for name, value in sorted(record.metrics.items()):
-        client.log_metric(run_id, name, value)
+    _log_batches(client, run_id, "params", [Param(name, str(value)) for name, value in sorted(record.params.items())])
+    now = int(time.time() * 1000)
+    _log_batches(client, run_id, "metrics", [Metric(name, value, now, 0) for name, value in sorted(record.metrics.items())])
     if record.curves is not None:
         _log_curves(client, run_id, record.curves)
     for path in record.artifacts:
@@ -152,8 +152,6 @@ def log_page(client: MlflowClient, run_id: str, page: Path, digest: str) -> bool
 
 def _log_curves(client: MlflowClient, run_id: str, path: Path) -> None:
     """Every column of a curves table against its ``epoch``; those of several model families under the name of each."""
-    from mlflow.entities import Metric
-
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     points = [
@@ -162,8 +160,14 @@ def _log_curves(client: MlflowClient, run_id: str, path: Path) -> None:
         for name, value in row.items()
         if name not in ("epoch", "family") and value not in ("", None)
     ]
-    for start in range(0, len(points), 900):  # MLflow takes at most 1,000 a call
-        client.log_batch(run_id, metrics=points[start : start + 900])
+    _log_batches(client, run_id, "metrics", points)
+
+
+def _log_batches(client: MlflowClient, run_id: str, kind: str, entries: Sequence[Metric | Param]) -> None:
+    """Metrics or parameters, many in one call: each by itself takes ten milliseconds."""
+    at_once = {"metrics": 900, "params": 90}[kind]  # MLflow takes at most 1,000 and 100
+    for start in range(0, len(entries), at_once):
+        client.log_batch(run_id, **{kind: entries[start : start + at_once]})
 
 
 def register_weights(client: MlflowClient, name: str, run_id: str, weights_sha256: str, *, pointer: dict[str, str], alias: str) -> str:

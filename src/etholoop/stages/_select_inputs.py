@@ -1,7 +1,8 @@
 """What select knows: the tables of the cycle, and evidence for the acquisition functions out of predictions or pictures."""
 
+from collections.abc import Hashable
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ class Inputs:
     @property
     def has_model(self) -> bool:
         return len(self.predicted) > 0
+
+    def predicted_in(self, video_id: str, frame: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Detections and keypoints of one frame."""
+        place = (video_id, frame)
+        return self.detections.iloc[self._detections_at.get(place, [])], self.keypoints.iloc[self._keypoints_at.get(place, [])]
+
+    @cached_property
+    def _detections_at(self) -> dict[Hashable, Any]:
+        return self.detections.groupby(KEY, sort=False).indices
+
+    @cached_property
+    def _keypoints_at(self) -> dict[Hashable, Any]:
+        return self.keypoints.groupby(KEY, sort=False).indices
 
     @property
     def fps(self) -> dict[str, Fraction | None]:

@@ -159,8 +159,8 @@ def _task(row: Mapping[Any, Any], purpose: str, inputs: Inputs, prefill_confiden
 
 def _predictions(row: Mapping[Any, Any], inputs: Inputs, confidence: float) -> list[dict[str, Any]]:
     """Predicted animals of one frame in source pixels; ``keypoints`` hold x, y and the model's confidence."""
-    here = inputs.detections[(inputs.detections["video_id"] == row["video_id"]) & (inputs.detections["frame"] == row["frame"])]
-    points = inputs.keypoints[(inputs.keypoints["video_id"] == row["video_id"]) & (inputs.keypoints["frame"] == row["frame"])]
+    here: Any
+    here, points = inputs.predicted_in(row["video_id"], row["frame"])
     animals = []
     for animal in here[here["confidence"] >= confidence].sort_values("instance").itertuples(index=False):
         placed = points[(points["instance"] == animal.instance) & points["x"].notna() & points["y"].notna()]
