@@ -3,7 +3,11 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -121,8 +125,9 @@ def close(project: "Project", *, next_id: str | None = None, dry_run: bool = Fal
         typer.echo(f"{cycle} can be closed; champion: {decision.promoted} ({decision.reason})")
         return {}
     _write_history(project, cycle, figures)
-    # the report shows the history, so it is brought up to date before the lock is recorded
-    dvc.repro(project, ["report"])
+    # the report shows the history, so it is brought up to date before the lock is recorded; all that it needs is, or we were not here
+    with _mlflow_comes_meanwhile(project):
+        dvc.repro(project, ["report"], alone=True)
     runs = sync_runs(project)
     ledger = _ledger(project, cycle, figures, decision) | {"by_video": by_video}
     atomic.write_text(project.cycles / f"{cycle}.json", json.dumps(ledger, indent=2, sort_keys=True) + "\n")
@@ -134,6 +139,23 @@ def close(project: "Project", *, next_id: str | None = None, dry_run: bool = Fal
     typer.echo(f"closed {cycle} (tag cycle/{cycle}, {runs} new runs in MLflow); champion: {decision.promoted}, {decision.reason}")
     typer.echo(f"open now: {following}. Back to this one: `etholoop cycle restore {cycle}`")
     return ledger
+
+
+@contextmanager
+def _mlflow_comes_meanwhile(project: "Project") -> Iterator[None]:
+    """Import MLflow, which takes seconds, while the body waits for another program."""
+    from etholoop import runtime
+
+    runtime.prepare(project.root)
+
+    def bring() -> None:
+        with suppress(ImportError):  # the one who needs it says what is missing
+            import_module("etholoop.services.mlflow_store")
+
+    thread = Thread(target=bring, daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def _require_closable(project: "Project", cycle: str) -> None:

@@ -88,16 +88,19 @@ def _replace_by_link(path: Path, source: Path) -> None:
     temporary.replace(path)
 
 
-def repro(project: Project, targets: list[str]) -> None:
+def repro(project: Project, targets: list[str], *, alone: bool = False) -> None:
     """Rebuild what changed, output to the terminal; without targets the whole pipeline.
+
+    Args:
+        alone: do not look at what the targets need, because it is known to be up to date.
 
     Raises:
         EthoLoopError: a stage failed; what it said stands above.
     """
     with _warm.helpers():
-        pair = _beside_each_other(project, targets)
+        pair = None if alone else _beside_each_other(project, targets)
         status = dvc_beside.repro(project, *pair) if pair else 0
-        status = status or process.stream([*dvc_quick.COMMAND, "repro", *targets], project.root)
+        status = status or process.stream([*dvc_quick.COMMAND, "repro", *(["--single-item"] if alone else []), *targets], project.root)
     if status != 0:
         raise EthoLoopError("dvc repro stopped: the stage named above failed and said why. Nothing after it has been run.")
 
