@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from etholoop.core.tracking.bodies import NO_BODY, one_animal_each
 from etholoop.core.tracking.detections import DetectionFrames
+from etholoop.modeling.colour_counts import log_shares
 
 Read = Callable[[Iterable[int]], Iterator[tuple[int, NDArray[np.uint8]]]]
 """Gives (frame, uint8 RGB image (h, w, 3) in source pixels) for ascending frames, as ``Source.read`` does."""
@@ -36,9 +37,6 @@ SAMPLE = 24
 ROUNDS = 3
 N_LIGHT, N_TINT = 32, 16
 """Bins of the lightness and of each of the two tints of CIE Lab."""
-
-RARE = 1e-4
-"""Share that a colour has at least, so that one never seen decides nothing."""
 
 LEAST_AREA = 0.2
 """Silhouettes below this share of the usual area are no animals: reflections, wings, what lies around."""
@@ -243,15 +241,7 @@ def _histogram(codes: list[NDArray[np.uint16]], masks: list[NDArray[np.bool_]]) 
     total: NDArray[np.float64] = np.zeros(N_LIGHT * N_TINT * N_TINT)
     for code, mask in zip(codes, masks, strict=True):
         total += np.bincount(code[mask], minlength=len(total))
-    counts: NDArray[np.float64] = total.reshape(N_LIGHT, N_TINT, N_TINT)
-    for axis in range(3):
-        line = np.moveaxis(counts, axis, 0)
-        mixed = 2 * line
-        mixed[1:] += line[:-1]
-        mixed[:-1] += line[1:]
-        mixed[[0, -1]] += line[[0, -1]]
-        counts = np.moveaxis(mixed / 4, 0, axis)
-    return np.log(counts / max(counts.sum(), 1e-9) + RARE).ravel().astype(np.float32)
+    return log_shares(total.reshape(N_LIGHT, N_TINT, N_TINT)).ravel().astype(np.float32)
 
 
 def _inside(shape: tuple[int, int], boxes: NDArray[np.float64], grown: float) -> NDArray[np.bool_]:

@@ -11,12 +11,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from etholoop.modeling.colour_counts import log_shares
+
 N_ROUNDS = 3
 N_LIGHT, N_TINT = 22, 8
 """Bins of the lightness and of each of the two tints."""
-
-RARE = 1e-4
-"""Share that a colour has at least, so that one never seen decides nothing."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,7 @@ def _codes(picture: np.ndarray) -> np.ndarray:
 def _smooth(weights: np.ndarray, code: np.ndarray) -> np.ndarray:
     """Logarithm of the share of each bin, neighbouring bins mixed."""
     counts: np.ndarray = np.bincount(code.ravel(), weights.ravel(), N_LIGHT * N_TINT * N_TINT).astype(float)
-    counts = counts.reshape(N_LIGHT, N_TINT, N_TINT)
-    for axis in range(3):
-        line = np.moveaxis(counts, axis, 0)
-        mixed = 2 * line
-        mixed[1:] += line[:-1]
-        mixed[:-1] += line[1:]
-        mixed[[0, -1]] += line[[0, -1]]
-        counts = np.moveaxis(mixed / 4, 0, axis)
-    return np.asarray(np.log(counts / max(counts.sum(), 1e-9) + RARE)).ravel()
+    return log_shares(counts.reshape(N_LIGHT, N_TINT, N_TINT)).ravel()
 
 
 def _middle_blob(mask: np.ndarray, radius: np.ndarray, thick: int = 3) -> np.ndarray:
