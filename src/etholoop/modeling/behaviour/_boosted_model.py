@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etholoop.core.bouts import MULTICLASS
-from etholoop.modeling.behaviour._trees_model import NODES, Forest
+from etholoop.modeling.behaviour._trees_model import Forest, arrays_of_forests, forests_of_arrays
 
 CANDIDATES = 0.1
 """Share of the values that each split may choose from: many of them say nearly the same."""
@@ -56,15 +56,12 @@ class Boosted:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored; sums by their number."""
-        found = {f"{k}.{name}": array for k, forest in enumerate(self.forests) if forest for name, array in forest.arrays().items()}
-        return {**found, "base": self.base, "fixed": self.fixed}
+        return {**arrays_of_forests(self.forests), "base": self.base, "fixed": self.fixed}
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, np.ndarray], head: str) -> "Boosted":
         """From what :meth:`arrays` gave."""
-        n = len(arrays["fixed"])
-        forests = [Forest(**{name: arrays[f"{k}.{name}"] for name in NODES}) if f"{k}.roots" in arrays else None for k in range(n)]
-        return cls(tuple(forests), arrays["base"], arrays["fixed"], head)
+        return cls(forests_of_arrays(arrays, len(arrays["fixed"])), arrays["base"], arrays["fixed"], head)
 
 
 def fit_boosted(rows: np.ndarray, targets: np.ndarray, head: str, *, boosting: Boosting, seed: int, never: float) -> Boosted:
@@ -121,19 +118,13 @@ def _sums(rows: np.ndarray, classes: np.ndarray, boosting: Boosting, seed: int) 
 
 def _forest(trees: Sequence[Any]) -> Forest:
     """Trees of scikit-learn one after the other; what they add to the logit stands where a forest has shares."""
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("feature", "threshold", "left", "right", "share")}
-    roots, start = [], 0
-    for tree in trees:
-        nodes = tree.nodes
-        leaf = nodes["is_leaf"].astype(bool)
-        parts["feature"].append(np.where(leaf, -1, nodes["feature_idx"]).astype(np.int32))
-        parts["threshold"].append(np.where(leaf, 0.0, nodes["num_threshold"]))
-        parts["left"].append(np.where(leaf, 0, nodes["left"].astype(np.int64) + start).astype(np.int32))
-        parts["right"].append(np.where(leaf, 0, nodes["right"].astype(np.int64) + start).astype(np.int32))
-        parts["share"].append(np.where(leaf, nodes["value"], 0.0)[:, None])
-        roots.append(start)
-        start += len(nodes)
-    return Forest(**{name: np.concatenate(part) for name, part in parts.items()}, roots=np.array(roots, np.int32))
+    return Forest.joined(_nodes(tree.nodes) for tree in trees)
+
+
+def _nodes(nodes: np.ndarray) -> tuple[np.ndarray, ...]:
+    leaf = nodes["is_leaf"].astype(bool)
+    adds = np.where(leaf, nodes["value"], 0.0)[:, None]
+    return leaf, nodes["feature_idx"], nodes["num_threshold"], nodes["left"], nodes["right"], adds
 
 
 def _nothing() -> Forest:

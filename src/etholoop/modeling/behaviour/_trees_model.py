@@ -4,7 +4,9 @@ Trees need more labels than a linear classifier, and then know what it cannot: t
 from all that training saw is no reason for anything.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +43,26 @@ class Forest:
             goes_left = rows[number, np.maximum(feature, 0)] <= self.threshold[node]
             node = np.where(inside, np.where(goes_left, self.left[node], self.right[node]), node)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What is stored."""
-        return {name: getattr(self, name) for name in NODES}
+    @classmethod
+    def joined(cls, trees: Iterable[tuple[np.ndarray, ...]]) -> "Forest":
+        """Trees one after the other, each ``(leaf, feature, threshold, left, right, share)`` with nodes numbered from 0."""
+        parts, roots, start = [], [], 0
+        for leaf, feature, threshold, left, right, share in trees:
+            children = [np.where(leaf, 0, side.astype(np.int64) + start).astype(np.int32) for side in (left, right)]
+            parts.append((np.where(leaf, -1, feature).astype(np.int32), np.where(leaf, 0.0, threshold), *children, share))
+            roots.append(start)
+            start += len(leaf)
+        return cls(*map(np.concatenate, zip(*parts, strict=True)), roots=np.array(roots, np.int32))
+
+
+def arrays_of_forests(forests: Sequence[Forest | None]) -> dict[str, np.ndarray]:
+    """What is stored of forests, by their number."""
+    return {f"{k}.{name}": getattr(forest, name) for k, forest in enumerate(forests) if forest for name in NODES}
+
+
+def forests_of_arrays(arrays: dict[str, np.ndarray], n: int) -> tuple[Forest | None, ...]:
+    """From what :func:`arrays_of_forests` gave of ``n`` forests."""
+    return tuple(Forest(**{name: arrays[f"{k}.{name}"] for name in NODES}) if f"{k}.roots" in arrays else None for k in range(n))
 
 
 @dataclass(frozen=True)
@@ -61,15 +80,13 @@ class Trees:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored; forests by their number."""
-        found = {f"{k}.{name}": array for k, forest in enumerate(self.forests) if forest for name, array in forest.arrays().items()}
-        return {**found, "fixed": self.fixed}
+        return {**arrays_of_forests(self.forests), "fixed": self.fixed}
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, np.ndarray], head: str) -> "Trees":
         """From what :meth:`arrays` gave."""
         n_forests = 1 if head == MULTICLASS else len(arrays["fixed"])
-        forests = [Forest(**{name: arrays[f"{k}.{name}"] for name in NODES}) if f"{k}.roots" in arrays else None for k in range(n_forests)]
-        return cls(tuple(forests), arrays["fixed"], head)
+        return cls(forests_of_arrays(arrays, n_forests), arrays["fixed"], head)
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Logits (n, C) of rows (n, F), before any temperature."""
@@ -125,18 +142,15 @@ def _forest(rows: np.ndarray, classes: np.ndarray, n_classes: int, *, balance: f
     smallest = max(4, len(rows) // 500)
     model = ExtraTreesClassifier(n_trees, min_samples_leaf=smallest, random_state=seed, n_jobs=1)
     model.fit(np.asarray(rows, np.float32), classes, sample_weight=each * len(rows) / each.sum())
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("feature", "threshold", "left", "right", "share")}
-    roots, start = [], 0
-    for estimator in model.estimators_:
-        tree = estimator.tree_
-        share = np.zeros((tree.node_count, n_classes), np.float32)
-        share[:, names] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
-        leaf = tree.children_left < 0
-        parts["feature"].append(np.where(leaf, -1, tree.feature).astype(np.int32))
-        parts["threshold"].append(np.where(leaf, 0.0, tree.threshold))
-        parts["left"].append(np.where(leaf, 0, tree.children_left + start).astype(np.int32))
-        parts["right"].append(np.where(leaf, 0, tree.children_right + start).astype(np.int32))
-        parts["share"].append(share)
-        roots.append(start)
-        start += tree.node_count
-    return Forest(**{name: np.concatenate(part) for name, part in parts.items()}, roots=np.array(roots, np.int32))
+    trees = [estimator.tree_ for estimator in model.estimators_]
+    return Forest.joined(
+        (tree.children_left < 0, tree.feature, tree.threshold, tree.children_left, tree.children_right, _shares(tree, names, n_classes))
+        for tree in trees
+    )
+
+
+def _shares(tree: Any, names: np.ndarray, n_classes: int) -> np.ndarray:
+    """Share (m, C) of each class in the nodes of a tree of scikit-learn that knows the classes ``names``."""
+    share = np.zeros((tree.node_count, n_classes), np.float32)
+    share[:, names] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
+    return share
