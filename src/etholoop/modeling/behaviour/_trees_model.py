@@ -52,7 +52,8 @@ class Forest:
             parts.append((np.where(leaf, -1, feature).astype(np.int32), np.where(leaf, 0.0, threshold), *children, share))
             roots.append(start)
             start += len(leaf)
-        return cls(*map(np.concatenate, zip(*parts, strict=True)), roots=np.array(roots, np.int32))
+        joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return cls(*joined, np.array(roots, np.int32))
 
 
 def arrays_of_forests(forests: Sequence[Forest | None]) -> dict[str, np.ndarray]:
