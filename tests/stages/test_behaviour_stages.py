@@ -383,7 +383,7 @@ def test_figures_come_with_intervals_by_video_and_say_when_they_are_few(shared: 
 def test_the_whole_way_learns_what_squares_do(tmp_path: Path) -> None:
     project = world.new_project(tmp_path, splits={"a": "train", "b": "train", "e": "train", "f": "train", "c": "val", "d": "test"})
     behaviour_dataset.run(project, behaviour_dataset.Params())
-    learning = {"epochs": 12, "epoch_steps": 20, "batch": 8, "lr": 0.005, "width_factor": 1.0, "every": 1, "n_frames": 6, "patience": None}
+    learning = {"epochs": 8, "epoch_steps": 20, "batch": 8, "lr": 0.005, "width_factor": 1.0, "every": 1, "n_frames": 6, "patience": None}
     gentle = {"degrees": 0.0, "light": 0.3, "shift": 0.03, "zoom": 0.05}
     settings = {"x3d": {**TINY, **QUICK, **learning, **gentle, "val_clips": 60}}
     behaviour_train.run(project, behaviour_train.Params(families=("x3d",), settings=settings))

@@ -53,7 +53,7 @@ class Forest:
             roots.append(start)
             start += len(leaf)
         joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        return cls(*joined, np.array(roots, np.int32))
+        return cls(**dict(zip(NODES, [*joined, np.array(roots, np.int32)], strict=True)))
 
 
 def arrays_of_forests(forests: Sequence[Forest | None]) -> dict[str, np.ndarray]:
