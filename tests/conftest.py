@@ -17,7 +17,7 @@ if N_PROCESSES > 1:
     # from each other. Programs which tests start, and trainings that ask for all cores, inherit this.
     own_cores = str(max(1, cores() // N_PROCESSES))
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), own_cores))
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")  # they sleep at once
 
 runtime.prepare(None)
 # tests of stages look into this process; tests of engines start workers themselves

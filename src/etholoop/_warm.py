@@ -96,7 +96,7 @@ def _start(listeners: dict[str, socket.socket]) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=[listener.fileno() for listener in listeners.values()],
-        env={**os.environ, "GX_ANALYTICS_ENABLED": "false", "MPLBACKEND": "Agg"},
+        env={"GOMP_SPINCOUNT": "1000", **os.environ, "GX_ANALYTICS_ENABLED": "false", "MPLBACKEND": "Agg"},  # see runtime.ENVIRONMENT
     )
     for listener in listeners.values():
         listener.close()
