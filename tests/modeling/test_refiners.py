@@ -20,7 +20,7 @@ from etholoop.errors import EthoLoopError, FaultsError  # noqa: E402
 from etholoop.modeling.records import LabelledImage, TrainResult  # noqa: E402
 from etholoop.modeling.refiners import _crops, _instances, _readout, heatmap, identity, settings_of  # noqa: E402
 from etholoop.modeling.refiners._crops import View, Window  # noqa: E402
-from etholoop.modeling.refiners._network import STRIDE, new_network  # noqa: E402
+from etholoop.modeling.refiners._network import STRIDE, HeatmapNetwork, fused, new_network  # noqa: E402
 from etholoop.schema.skeleton import skeleton_from  # noqa: E402
 
 MOUSE = skeleton_from(
@@ -480,3 +480,23 @@ def test_every_refiner_has_the_parts_of_a_plug_in() -> None:
         assert isinstance(plugin.VERSION, int)
         assert settings_of(name, {}, "test") == plugin.Params()
         assert callable(plugin.train) and callable(plugin.Refiner.load) and callable(plugin.Refiner.refine)
+
+
+def test_normalisations_worked_into_convolutions_change_nothing_but_last_bits(four: list[LabelledImage], short: Path) -> None:
+    content = torch.load(short, weights_only=True)
+    network = HeatmapNetwork(len(content["keypoints"]), int(content["width"]))
+    network.load_state_dict(content["weights"])
+    crops = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        plain = network.eval()(crops)
+        assert torch.allclose(fused(network)(crops), plain, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+
+
+def test_views_together_are_views_one_by_one() -> None:
+    network = new_network(3, 8, seed=1).eval()
+    crops = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        together = _readout.heatmaps(network, crops, (0, 2, 1), _readout.VIEWS)
+        alone = [_readout.heatmaps(network, crops, (0, 2, 1), [view]) for view in _readout.VIEWS]
+    assert torch.allclose(together, torch.stack(alone).mean(0), atol=1e-6)

@@ -169,7 +169,10 @@ def settings(folder, threads=(1, 1)):
     text = [f"{name}: {{settings: {{threads: {n or 'null'}}}}}" for name, n in zip(dvc.TRAININGS, threads, strict=True)]
     (folder / "params.yaml").write_text("\n".join(text))
     (folder / "dvc.yaml").write_text(TWO_STAGES)
-    return Project(folder)
+    project = Project(folder)
+    project.snapshot.parent.mkdir(parents=True)
+    project.snapshot.write_text('{"frames": [{"frame": 3}]}')
+    return project
 
 
 @pytest.mark.parametrize(
@@ -182,9 +185,15 @@ def test_trainings_run_beside_each_other_where_their_threads_fit(tmp_path, asked
     assert (asked[0] == ["beside", *dvc.TRAININGS]) == beside
 
 
+def test_without_labels_there_is_nothing_to_train(tmp_path, asked):
+    project = settings(tmp_path)
+    project.snapshot.write_text('{"frames": []}')
+    dvc.repro(project, [])
+    assert len(asked) == 1
+
+
 def test_trainings_that_are_up_to_date_start_no_second_dvc(tmp_path, asked):
     project = settings(tmp_path)
-    project.snapshot.parent.mkdir(parents=True)
     pointer = project.snapshot.with_name(f"{project.snapshot.name}.dvc")
     pointer.write_text("outs: [{md5: abc, path: snapshot.json}]")
     done = {name: {"params": {"params.yaml": {name: {"settings": {"threads": 1}}}}} for name in dvc.TRAININGS}

@@ -120,6 +120,8 @@ def _beside_each_other(project: Project, targets: list[str]) -> tuple[str, str] 
 
 def _seems_due(project: Project, training: str, sections: dict[str, Any]) -> bool:
     """A quick look at what changes most, labels and settings. DVC decides; what this overlooks is trained one after the other."""
+    if not project.snapshot.is_file() or not json.loads(project.snapshot.read_bytes()).get("frames"):
+        return False
     stages = lock(project) if (project / "dvc.lock").is_file() else {}
     pointer = project.snapshot.with_name(f"{project.snapshot.name}.dvc")
     labels = read_yaml(pointer)["outs"][0]["md5"] if pointer.is_file() else None

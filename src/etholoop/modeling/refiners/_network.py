@@ -6,6 +6,7 @@ The body follows the layer numbers of YOLOv8n (``model.0`` … ``model.15``), so
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDE = 2
 """Crop pixels per heatmap pixel."""
@@ -16,8 +17,8 @@ class ConvBlock(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, kernel: int = 1, stride: int = 1):
         super().__init__()
-        self.conv = nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False)
-        self.bn = nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.03)
+        self.conv: nn.Conv2d = nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False)
+        self.bn: nn.Module = nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.03)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.silu(self.bn(self.conv(x)))
@@ -113,6 +114,14 @@ def new_network(n_keypoints: int, width: int, seed: int) -> HeatmapNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return HeatmapNetwork(n_keypoints, width)
+
+
+def fused(network: HeatmapNetwork) -> HeatmapNetwork:
+    """The network in use: normalisations are worked into the convolutions before them. The network itself is changed."""
+    for block in network.eval().modules():
+        if isinstance(block, ConvBlock):
+            block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
+    return network
 
 
 def _double(x: torch.Tensor) -> torch.Tensor:

@@ -64,18 +64,20 @@ def views_of(n: int, *, turned: bool, mirrored: bool) -> list[tuple[int, bool]]:
 
 
 def heatmaps(network: Run, crops: torch.Tensor, flip_index: Sequence[int], views: Views = VIEWS[:1]) -> torch.Tensor:
-    """Heatmaps (n, K, h, h), the mean over views of each crop (n, 3, s, s)."""
-    return torch.stack([_seen(network, crops, flip_index, turns, mirrored) for turns, mirrored in views]).mean(0)
+    """Heatmaps (n, K, h, h), the mean over views of each crop (n, 3, s, s). All views go through the network together."""
+    logits = network(torch.cat([_view(crops, *view) for view in views]))
+    maps = logits.flatten(2).softmax(-1).view_as(logits).split(len(crops))
+    return torch.stack([_back(own, flip_index, *view) for own, view in zip(maps, views, strict=True)]).mean(0)
 
 
-def _seen(network: Run, crops: torch.Tensor, flip_index: Sequence[int], turns: int, mirrored: bool) -> torch.Tensor:
-    """Heatmaps through one view, turned and mirrored back."""
+def _view(crops: torch.Tensor, turns: int, mirrored: bool) -> torch.Tensor:
     view = torch.rot90(crops, turns, (2, 3))
-    logits = network(view.flip(3) if mirrored else view)
-    maps = logits.flatten(2).softmax(-1).view_as(logits)
-    if mirrored:
-        maps = maps.flip(3)[:, list(flip_index)]
-    return torch.rot90(maps, -turns, (2, 3))
+    return view.flip(3) if mirrored else view
+
+
+def _back(maps: torch.Tensor, flip_index: Sequence[int], turns: int, mirrored: bool) -> torch.Tensor:
+    """Heatmaps of a view, mirrored and turned back."""
+    return torch.rot90(maps.flip(3)[:, list(flip_index)] if mirrored else maps, -turns, (2, 3))
 
 
 def read(maps: torch.Tensor, sigma_px: float) -> torch.Tensor:

@@ -24,16 +24,16 @@ from etholoop.modeling.refiners import _crops, _readout, _weights
 from etholoop.modeling.refiners._heatmap_fit import Fit, Job, judge
 from etholoop.modeling.refiners._heatmap_settings import Params
 from etholoop.modeling.refiners._instances import Instance, digest, instances_of
-from etholoop.modeling.refiners._network import HeatmapNetwork, new_network
+from etholoop.modeling.refiners._network import HeatmapNetwork, fused, new_network
 from etholoop.schema.skeleton import Skeleton
 
 __all__ = ["VERSION", "Params", "Refiner", "train"]
 
-VERSION = 2
+VERSION = 3
 """Raise it when the same inputs would give other results; it is part of the memo key."""
 
 CHUNK = 16
-"""Crops that go through the network together in use."""
+"""Animals whose crops go through the network together in use."""
 
 
 def train(
@@ -122,7 +122,7 @@ class Refiner:
         content = _weights.load(path, device)
         network = HeatmapNetwork(len(content["keypoints"]), int(content["width"]))
         network.load_state_dict(content["weights"])
-        return cls(network, content, device)
+        return cls(fused(network), content, device)
 
     def refine(self, image: np.ndarray, boxes: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """Places and confidences (n, K, 3) of the keypoints of n animals.
