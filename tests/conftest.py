@@ -1,6 +1,7 @@
 """Fixtures shared by all tests, and how the suite shares a machine with itself when several processes run it (``pytest -n auto``)."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ if N_PROCESSES > 1:
     own_cores = str(max(1, cores() // N_PROCESSES))
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), own_cores))
     os.environ.setdefault("GOMP_SPINCOUNT", "0")  # they sleep at once
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a suite that a shell started in the background is deaf to Ctrl-C, and so would be all programs that its tests interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 runtime.prepare(None)
 # tests of stages look into this process; tests of engines start workers themselves
