@@ -251,6 +251,11 @@ def test_few_labels_end_a_training_early(tmp_path: Path, four: list[LabelledImag
     assert result.curves[-1]["lr"] < 0.002 * 0.6  # it has fallen by then
 
 
+def test_few_labels_do_not_end_a_training_before_its_least_epochs(tmp_path: Path, four: list[LabelledImage]) -> None:
+    # one pass is half an epoch here
+    assert [len(fit(tmp_path / str(n), four, passes=1.0, epochs=3, least_epochs=n).curves) for n in (1, 2, 9)] == [1, 2, 3]
+
+
 def test_half_precision_gives_other_weights_the_same_each_time(tmp_path: Path, four: list[LabelledImage], short: Path) -> None:
     half = train(tmp_path / "a", four, precision="bfloat16")
     assert half != short.read_bytes()

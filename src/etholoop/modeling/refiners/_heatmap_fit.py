@@ -41,10 +41,10 @@ class Job:
 
     @property
     def n_epochs(self) -> int:
-        """Whole epochs: those of the settings, or fewer once each animal has been shown ``passes`` times."""
+        """Whole epochs: those of the settings, or fewer (but ``least_epochs``) once each animal has been shown ``passes`` times."""
         p = self.params
         enough = math.inf if p.passes is None else math.ceil(p.passes * len(self.train_set) / (p.batch * p.epoch_steps))
-        return int(min(p.epochs, enough))
+        return int(min(p.epochs, max(p.least_epochs, enough)))
 
     @property
     def n_steps(self) -> int:

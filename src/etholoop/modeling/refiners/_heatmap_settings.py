@@ -29,6 +29,7 @@ class Params(Section):
     epochs: int = Field(20, ge=1)
     epoch_steps: int = Field(50, ge=1, description="steps between two looks at the validation images, and between two saved states")
     passes: float | None = Field(None, gt=0, description="at most about so many looks at each labelled animal; null = no limit")
+    least_epochs: int = Field(1, ge=1, description="epochs in any case, however few labels there are; not more than `epochs`")
     batch: int = Field(16, ge=2)
     lr: float = Field(0.002, gt=0)
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the learning rate rises")
