@@ -125,7 +125,7 @@ def close(project: "Project", *, next_id: str | None = None, dry_run: bool = Fal
         typer.echo(f"{cycle} can be closed; champion: {decision.promoted} ({decision.reason})")
         return {}
     _write_history(project, cycle, figures)
-    # the report shows the history, so it is brought up to date before the lock is recorded; all that it needs is, or we were not here
+    # the report shows the history, so it is brought up to date before the lock is recorded; _require_closable saw that all before it is
     with _mlflow_comes_meanwhile(project):
         dvc.repro(project, ["report"], alone=True)
     runs = sync_runs(project)
